@@ -1,0 +1,73 @@
+create table tenant (
+  tenant_id text not null primary key,
+  name text not null,
+  status text not null default 'active' check (status in ('active', 'deleting', 'deleted')),
+  -- Null: no limit.
+  requests_per_second integer check (requests_per_second > 0),
+  memories_max bigint check (memories_max >= 0),
+  stored_bytes_max bigint check (stored_bytes_max >= 0),
+  model_tokens_per_day_max bigint check (model_tokens_per_day_max >= 0),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+
+create table api_key (
+  tenant_id text not null,
+  key_id text not null,
+  name text not null,
+  -- SHA-256 of a key with 256 random bits; the key itself is shown once and stored nowhere.
+  key_hash bytea not null,
+  scopes text[] not null,
+  -- Null: every agent of the tenant.
+  agent_ids text[],
+  created_at timestamptz not null default now(),
+  expires_at timestamptz,
+  revoked_at timestamptz,
+  rotated_from text,
+  primary key (tenant_id, key_id)
+);
+create index api_key_by_hash on api_key (tenant_id, key_hash);
+
+create table audit_event (
+  tenant_id text not null,
+  audit_event_id text not null,
+  actor text not null,
+  action text not null,
+  target text not null,
+  details jsonb not null default '{}',
+  request_id text not null,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, audit_event_id)
+);
+
+-- What this installation knows about itself: one row.
+create table installation (
+  only_row boolean not null primary key default true check (only_row),
+  operator_key_hash bytea,
+  -- Which index and embedder the clocks speak of; another one starts them over.
+  index_signature text,
+  created_at timestamptz not null default now()
+);
+insert into installation default values;
+grant select, update on installation to agemem_app;
+
+create table idempotency_key (
+  tenant_id text not null,
+  idempotency_key text not null,
+  -- SHA-256 of method, path and body: the same key with another request is a mistake of the client.
+  request_hash bytea not null,
+  -- So that an erased agent leaves no stored answer behind.
+  agent_id text,
+  -- What the operation returned; the route renders it again.
+  body json not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  primary key (tenant_id, idempotency_key)
+);
+create index idempotency_key_by_expiry on idempotency_key (expires_at);
+create index idempotency_key_by_agent on idempotency_key (tenant_id, agent_id);
+
+call isolate_by_tenant('tenant');
+call isolate_by_tenant('api_key');
+call isolate_by_tenant('audit_event');
+call isolate_by_tenant('idempotency_key');

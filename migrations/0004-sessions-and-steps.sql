@@ -1,0 +1,110 @@
+create table session (
+  tenant_id text not null,
+  session_id text not null,
+  agent_id text not null,
+  status text not null default 'open' check (status in ('open', 'closed')),
+  options jsonb not null default '{}',
+  metadata jsonb not null default '{}',
+  -- The compare-and-swap of the context: every change of it raises the version by one.
+  context_version bigint not null default 0,
+  context_tokens bigint not null default 0,
+  budget_tokens bigint not null,
+  next_sequence bigint not null default 0,
+  next_step bigint not null default 0,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  closed_at timestamptz,
+  primary key (tenant_id, session_id)
+);
+create index session_by_agent on session (tenant_id, agent_id, session_id);
+
+create table message (
+  tenant_id text not null,
+  session_id text not null,
+  message_id text not null,
+  -- Append order over the whole session.
+  sequence bigint not null,
+  -- Order in the context: its own sequence, or for a summary that of the first message it replaced.
+  context_position bigint not null,
+  kind text not null check (kind in ('appended', 'summary', 'recall')),
+  role text not null check (role in ('system', 'user', 'assistant', 'tool')),
+  content text not null,
+  name text,
+  tool_calls jsonb,
+  tool_call_id text,
+  pinned boolean not null default false,
+  tokens integer not null,
+  state text not null default 'in_context'
+    check (state in ('in_context', 'summarized', 'filtered', 'reset', 'undone')),
+  -- The edit that took it out of the context; null while it is in.
+  edit_id text,
+  -- Memories that this message shows to the model.
+  recalled_memory_ids text[] not null default '{}',
+  -- The context version that this message came in with.
+  entered_version bigint not null,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, session_id, message_id)
+);
+create unique index message_by_sequence on message (tenant_id, session_id, sequence);
+create index message_in_context on message (tenant_id, session_id, context_position) where state = 'in_context';
+
+create table context_edit (
+  tenant_id text not null,
+  session_id text not null,
+  edit_id text not null,
+  kind text not null check (kind in ('summary', 'filter', 'reset', 'recall', 'undo')),
+  -- The version that the edit made.
+  context_version bigint not null,
+  -- Taken out with the state they went to, put back, and added, as message ids.
+  removed jsonb not null,
+  restored_message_ids text[] not null,
+  added_message_ids text[] not null,
+  tokens_before bigint not null,
+  tokens_after bigint not null,
+  prefill_from_position integer not null,
+  details jsonb not null,
+  undone_by text,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, session_id, edit_id)
+);
+create unique index context_edit_by_version on context_edit (tenant_id, session_id, context_version);
+
+-- One policy turn, or one call by whichever door, with what it saw, said and changed.
+create table step (
+  tenant_id text not null,
+  session_id text not null,
+  step_id text not null,
+  step_order bigint not null,
+  door text not null check (door in ('http', 'tool_calls', 'mcp', 'policy')),
+  think text,
+  answer text,
+  violations jsonb not null default '[]',
+  context_version_before bigint not null,
+  context_version_after bigint not null,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, session_id, step_id)
+);
+create unique index step_by_order on step (tenant_id, session_id, step_order);
+
+create table tool_call (
+  tenant_id text not null,
+  session_id text not null,
+  step_id text not null,
+  ordinal integer not null,
+  tool_call_id text not null,
+  name text not null,
+  arguments jsonb not null,
+  status text not null check (status in ('ok', 'error')),
+  -- Did memory or context change? Rewards count these and nothing else.
+  effective boolean not null,
+  result jsonb,
+  problem jsonb,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, session_id, step_id, ordinal)
+);
+
+call isolate_by_tenant('session');
+call isolate_by_tenant('message');
+call isolate_by_tenant('context_edit');
+call isolate_by_tenant('step');
+call isolate_by_tenant('tool_call');

@@ -1,0 +1,100 @@
+-- The only statements that look across tenants. They run as agemem_system, whose column grants are the proof that no
+-- content passes: ids, clocks and counts is all it can read.
+grant select (tenant_id, name, status, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max,
+  created_at, updated_at) on tenant to agemem_system;
+grant select (tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, lease_token, lease_until,
+  memory_count),
+  update (lease_token, lease_until, indexed_revision, embedded_revision) on agent to agemem_system;
+grant select (tenant_id, agent_id, memory_id, expires_at) on memory to agemem_system;
+grant select (tenant_id, erasure_id, status, requested_at) on erasure to agemem_system;
+grant select (expires_at), delete on idempotency_key to agemem_system;
+
+create policy system_reads on tenant for select to agemem_system using (true);
+create policy system_leases on agent to agemem_system using (true);
+create policy system_reads on memory for select to agemem_system using (true);
+create policy system_reads on erasure for select to agemem_system using (true);
+create policy system_purges on idempotency_key to agemem_system using (true);
+
+-- Leases the agent that was served longest ago among those whose words (or, when their words are up to date, whose
+-- vectors) the index lacks. The token fences: a holder whose lease ran out can no longer move the clock.
+create function lease_agent(lease_ms integer, for_vectors boolean)
+returns table (tenant_id text, agent_id text, space_id text, lease_token bigint)
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  update public.agent as leased
+  set lease_token = leased.lease_token + 1, lease_until = clock_timestamp() + make_interval(secs => lease_ms / 1000.0)
+  from (
+    select behind.tenant_id, behind.agent_id from public.agent as behind
+    where (behind.revision > behind.indexed_revision or behind.revision > behind.embedded_revision)
+      and (behind.lease_until is null or behind.lease_until < clock_timestamp())
+      and (behind.revision > behind.indexed_revision) = (not for_vectors)
+    order by behind.lease_until nulls first
+    limit 1 for update skip locked
+  ) as chosen
+  where leased.tenant_id = chosen.tenant_id and leased.agent_id = chosen.agent_id
+  returning leased.tenant_id, leased.agent_id, leased.space_id, leased.lease_token
+$$;
+
+-- How far the index is behind, over everybody: for metrics, so without a tenant.
+create function index_lag() returns table (agents_behind bigint, revisions_behind numeric)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select count(*), coalesce(sum(revision - least(indexed_revision, embedded_revision)), 0) from public.agent
+  where revision > indexed_revision or revision > embedded_revision
+$$;
+
+create function find_expired(row_limit integer) returns table (tenant_id text, agent_id text, memory_id text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id, agent_id, memory_id from public.memory
+  where expires_at <= clock_timestamp() order by expires_at limit row_limit
+$$;
+
+create function find_pending_erasures(row_limit integer) returns table (tenant_id text, erasure_id text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id, erasure_id from public.erasure where status = 'pending' order by requested_at limit row_limit
+$$;
+
+create function purge_idempotency_keys() returns bigint
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  with purged as (delete from public.idempotency_key where expires_at <= clock_timestamp() returning expires_at)
+  select count(*) from purged
+$$;
+
+create function list_tenants(after_tenant_id text, row_limit integer)
+returns table (tenant_id text, name text, status text, requests_per_second integer, memories_max bigint,
+  stored_bytes_max bigint, model_tokens_per_day_max bigint, created_at timestamptz, updated_at timestamptz)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id, name, status, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max,
+    created_at, updated_at
+  from public.tenant where tenant_id > after_tenant_id order by tenant_id limit row_limit
+$$;
+
+-- Starts every clock over: the indexer then writes everything to the index again.
+create function restart_clocks() returns bigint
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  with restarted as (update public.agent set indexed_revision = 0, embedded_revision = 0 where revision > 0 returning 1)
+  select count(*) from restarted
+$$;
+
+-- Every agent with its clock, for the reconciler and the operator's rebuild.
+create function list_agent_clocks(after_tenant_id text, after_agent_id text, row_limit integer)
+returns table (tenant_id text, agent_id text, space_id text, revision bigint, indexed_revision bigint,
+  embedded_revision bigint, memory_count bigint)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, memory_count from public.agent
+  where (tenant_id, agent_id) > (after_tenant_id, after_agent_id) order by tenant_id, agent_id limit row_limit
+$$;
+
+grant create on schema public to agemem_system;
+do $$
+declare
+  signature text;
+begin
+  foreach signature in array array['lease_agent(integer, boolean)', 'index_lag()', 'find_expired(integer)',
+    'find_pending_erasures(integer)', 'purge_idempotency_keys()', 'list_tenants(text, integer)',
+    'restart_clocks()', 'list_agent_clocks(text, text, integer)']
+  loop
+    execute format('revoke all on function %s from public', signature);
+    execute format('grant execute on function %s to agemem_app', signature);
+    execute format('alter function %s owner to agemem_system', signature);
+  end loop;
+end $$;
+revoke create on schema public from agemem_system;

@@ -1,0 +1,96 @@
+/** `npm run demo`: one agent's three days with all six tools, to see what they do. Needs no model and no account. */
+import { randomBytes } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { demoBeats, finalChecks } from './demo-conversation.ts'
+import { createDemoPlayer } from './demo-player.ts'
+import { createScreen } from './demo-screen.ts'
+import { type Clients, runCommand, UsageError, withService } from './run-command.ts'
+
+const usage = `Usage: npm run demo -- [options]
+
+  --url, --key     a running service and its tenant key; without them the demo starts one of its own
+  --fast           no pauses (this is how it runs anyway)
+  --pause <ms>     a pause after each step, to read along
+  --keep           leave the demo's agent in the service (only with --url)
+  --help`
+
+const eraseTimeoutMs = 30_000
+
+type Options = {
+  readonly url: string | undefined
+  readonly key: string | undefined
+  readonly pauseMs: number
+  readonly keeps: boolean
+}
+
+/** Null: help is wanted. */
+const readOptions = (args: readonly string[]): Options | null => {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      url: { type: 'string' },
+      key: { type: 'string' },
+      fast: { type: 'boolean', default: false },
+      pause: { type: 'string', default: '0' },
+      keep: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return null
+  if (!/^\d{1,5}$/.test(values.pause))
+    throw new UsageError(`--pause ${values.pause}: give milliseconds, at most 99999.`)
+  const pauseMs = values.fast ? 0 : Number(values.pause)
+  return { url: values.url, key: values.key, pauseMs, keeps: values.keep }
+}
+
+const intro =
+  'An agent that talks for days has two problems: its context fills up, and what leaves the context is forgotten. AgeMem ' +
+  'gives it six tools. ADD, UPDATE, DELETE and RETRIEVE tend a long-term memory; SUMMARY, FILTER and RETRIEVE tend the ' +
+  'context. Here a script plays a wise agent; a trained model makes the same calls by itself.'
+
+const tell = async ({ client, cleanupClient }: Clients, options: Options, signal: AbortSignal): Promise<number> => {
+  const agentId = `demo-${randomBytes(4).toString('hex')}`
+  const hasColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
+  const screen = createScreen({ write: (text) => process.stdout.write(text), hasColours })
+  const pause = async () => {
+    if (options.pauseMs > 0) await delay(options.pauseMs, undefined, { signal })
+  }
+  try {
+    screen.plain(intro)
+    const player = await createDemoPlayer({ client, screen, agentId, signal, pause })
+    await player.playAll(demoBeats)
+    screen.heading('What memory holds now')
+    await player.checkAll(finalChecks)
+    const { messages, saidTokens, peakTokens, context, calls, memories } = await player.balance()
+    screen.blank()
+    screen.plain(
+      `${messages} messages with ${saidTokens} tokens were said. The context never held more than ${peakTokens} of ` +
+        `${context.budget_tokens} and holds ${context.tokens} now; ${memories} memories hold what matters. ` +
+        `${calls} calls did that.`,
+    )
+    if (player.failures.length > 0)
+      screen.plain(`${player.failures.length} expectation(s) did not hold, see FAILED above.`)
+    return player.failures.length === 0 ? 0 : 1
+  } finally {
+    if (options.url !== undefined && !options.keeps) {
+      await cleanupClient
+        .eraseAgent(agentId, { signal: AbortSignal.timeout(eraseTimeoutMs) })
+        .catch((error: unknown) => {
+          process.stderr.write(`could not erase the agent ${agentId}: ${String(error)}\n`)
+        })
+    }
+  }
+}
+
+const main = async (signal: AbortSignal): Promise<number> => {
+  const options = readOptions(process.argv.slice(2))
+  if (options === null) {
+    process.stdout.write(`${usage}\n`)
+    return 0
+  }
+  const announce = (line: string) => process.stderr.write(`${line}\n\n`)
+  return withService(options, { signal, announce }, (clients) => tell(clients, options, signal))
+}
+
+await runCommand(main)

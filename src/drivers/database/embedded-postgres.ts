@@ -1,0 +1,88 @@
+/**
+ * A real PostgreSQL, started by the service from the binaries that npm ships: unix socket only, everything under one
+ * folder. Start: lock the folder -> choose binaries and account -> make the cluster if there is none -> adopt the
+ * server that a killed service left, or launch one -> create the database. Invariants: at most one service and one
+ * server per folder; whatever fails on the way leaves no server, socket or lock behind.
+ */
+import { mkdir, realpath } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { type ClusterOptions, ensureCluster } from './embedded-cluster.ts'
+import { explainFailure } from './embedded-failure.ts'
+import { acquireOwnerLock } from './embedded-lock.ts'
+import { chooseRuntime } from './embedded-runtime.ts'
+import { adoptOrLaunch, endServer } from './embedded-server.ts'
+import { makeUrl, query } from './embedded-socket.ts'
+
+const databaseName = 'agemem'
+
+export type EmbeddedPostgresOptions = {
+  /** Folder of all the data; made if missing, relative to the working folder if not absolute. */
+  readonly dataDir: string
+  readonly logger: Logger
+  /** Ends the start, not what was started. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export type EmbeddedPostgres = {
+  /** Superuser login of the database `agemem`, for node-postgres and libpq. Holds a password. */
+  readonly url: string
+  readonly pid: number
+  /** True when the server outlived an earlier service and was taken over as it ran. */
+  readonly adopted: boolean
+  /** Ends the server within 20 s, committed data safe, and frees the folder. May be called again. */
+  stop(): Promise<void>
+}
+
+const createDatabase = async (url: string): Promise<void> => {
+  const found = await query(url, `select 1 from pg_database where datname = '${databaseName}'`)
+  if (found === 0) await query(url, `create database ${databaseName}`)
+}
+
+const startLocked = async ({ dataDir, logger, signal }: EmbeddedPostgresOptions) => {
+  const cluster = join(dataDir, 'postgres')
+  const runtime = await chooseRuntime({ dataDir, cluster, signal })
+  const options: ClusterOptions = { dataDir, cluster, runtime, logger, signal }
+  const password = await ensureCluster(options)
+  const server = await adoptOrLaunch({ ...options, password })
+  try {
+    await createDatabase(makeUrl({ password, socketDir: server.socketDir, database: 'postgres' }))
+    signal?.throwIfAborted()
+  } catch (error) {
+    await endServer(server, cluster)
+    throw error
+  }
+  const url = makeUrl({ password, socketDir: server.socketDir, database: databaseName })
+  return { url, server, stop: () => endServer(server, cluster) }
+}
+
+/**
+ * Starts the embedded database on a folder, or takes over the one that a killed service left running on it.
+ * @throws AppError database.embedded_failed when there are no binaries for this system, the folder is in use or not
+ * usable, or PostgreSQL does not start; the abort's reason when `signal` fires
+ */
+export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> => {
+  const { logger, signal } = options
+  const folder = resolve(options.dataDir)
+  try {
+    signal?.throwIfAborted()
+    await mkdir(folder, { recursive: true })
+    const dataDir = await realpath(folder)
+    const lock = await acquireOwnerLock(dataDir, signal)
+    try {
+      const { url, server, stop } = await startLocked({ dataDir, logger, signal })
+      logger.info({ postgresPid: server.pid, adopted: server.adopted }, 'the embedded database is up')
+      let stopped: Promise<void> | undefined
+      const stopOnce = () => {
+        stopped ??= stop().then(lock.release)
+        return stopped
+      }
+      return { url, pid: server.pid, adopted: server.adopted, stop: stopOnce }
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  } catch (error) {
+    throw explainFailure(error, { folder, signal })
+  }
+}

@@ -1,0 +1,142 @@
+/** Processes of the embedded database: running commands as an account, telling who a pid is, stopping a server. */
+import { execFile } from 'node:child_process'
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { embeddedFailed } from './embedded-failure.ts'
+
+const execute = promisify(execFile)
+
+/** Nothing of the service's own environment: it holds secrets, and PG* variables would change what runs. */
+export const commandEnvironment = {
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  LC_ALL: 'C',
+  TZ: 'UTC',
+}
+
+/** Whom PostgreSQL runs as. Absent ids mean the service's own. */
+export type Account = {
+  readonly label: string
+  /** Command that the server's own command line is appended to, and that becomes the server. */
+  readonly prefix: readonly string[]
+  readonly ids: { readonly uid: number; readonly gid: number } | undefined
+}
+
+export type Command = {
+  readonly account: Account
+  readonly command: readonly [string, ...string[]]
+  readonly cwd: string
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+export const commandLine = (account: Account, command: readonly string[]): { file: string; args: string[] } => {
+  const [file = '', ...args] = [...account.prefix, ...command]
+  return { file, args }
+}
+
+/** @returns what it printed. @throws with `stderr` on a failure or after `timeoutMs` */
+export const run = async ({ account, command, cwd, timeoutMs, signal }: Command): Promise<string> => {
+  const { file, args } = commandLine(account, command)
+  const options = { cwd, env: commandEnvironment, timeout: timeoutMs, killSignal: 'SIGKILL' as const, ...account.ids }
+  const { stdout } = await execute(file, args, { ...options, ...(signal && { signal }) })
+  return stdout
+}
+
+/** Polls until `condition` holds. @returns false when `timeoutMs` passed first */
+export const waitUntil = async (
+  condition: () => Promise<boolean>,
+  { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined },
+): Promise<boolean> => {
+  const deadline = performance.now() + timeoutMs
+  while (!(await condition())) {
+    if (performance.now() >= deadline) return false
+    await sleep(20, undefined, signal && { signal })
+  }
+  return true
+}
+
+export type ProcessFacts = {
+  /** Together with the pid, names one process for as long as the machine is up. */
+  readonly startedAt: string
+  readonly command: string
+}
+
+const inspectProc = async (pid: number): Promise<ProcessFacts | undefined> => {
+  try {
+    const status = await readFile(`/proc/${pid}/stat`, 'utf8')
+    const fields = status.slice(status.lastIndexOf(')') + 2).split(' ')
+    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8')
+    return { startedAt: fields[19] ?? '', command: command.replace(/\0$/, '').replaceAll('\0', ' ') }
+  } catch {
+    return undefined
+  }
+}
+
+const inspectPs = async (pid: number): Promise<ProcessFacts | undefined> => {
+  const args = ['-ww', '-o', 'stat=', '-o', 'lstart=', '-o', 'command=', '-p', String(pid)]
+  const options = { env: commandEnvironment, timeout: 5_000 }
+  const { stdout } = await execute('ps', args, options).catch(() => ({ stdout: '' }))
+  const [, state, startedAt, command] = /^\s*(\S+)\s+(\S+\s+\S+\s+\S+\s+\S+\s+\d{4})\s+(.*)/.exec(stdout) ?? []
+  if (state === undefined || startedAt === undefined || state.startsWith('Z')) return undefined
+  return { startedAt, command: command ?? '' }
+}
+
+/** Nothing for a pid that is gone, or that is dead and not yet reaped. */
+export const inspectProcess = process.platform === 'linux' ? inspectProc : inspectPs
+
+/** By the working folder, which every process of a server keeps, also after the folder was moved. */
+const isPostgresIn = async (pid: number, cluster: string): Promise<boolean> => {
+  try {
+    if ((await readFile(`/proc/${pid}/comm`, 'utf8')) !== 'postgres\n') return false
+    const [own, other] = await Promise.all([stat(cluster), stat(`/proc/${pid}/cwd`)])
+    return own.ino === other.ino && own.dev === other.dev
+  } catch {
+    return false
+  }
+}
+
+/** True only for a live PostgreSQL on this very cluster, so that a pid used anew by a stranger is never signalled. */
+export const isServerOf = async (pid: number, cluster: string): Promise<boolean> => {
+  const facts = await inspectProcess(pid)
+  if (facts === undefined) return false
+  return `${facts.command} `.includes(`postgres -D ${cluster} `) || isPostgresIn(pid, cluster)
+}
+
+/**
+ * Backends outlive a killed server until their statement ends, and a new server beside them would damage the data.
+ * Where there is no /proc only PostgreSQL's own check of its shared memory stands guard.
+ */
+export const waitForBackends = async (cluster: string, signal?: AbortSignal): Promise<void> => {
+  let left: number[] = []
+  const isEmpty = async () => {
+    const pids = (await readdir('/proc').catch(() => [])).map(Number).filter(Number.isInteger)
+    const found = await Promise.all(pids.map(async (pid) => ((await isPostgresIn(pid, cluster)) ? [pid] : [])))
+    left = found.flat()
+    return left.length === 0
+  }
+  if (await waitUntil(isEmpty, { timeoutMs: 10_000, signal })) return
+  throw embeddedFailed(`PostgreSQL processes (${left.join(', ')}) still work on ${cluster}: end them`)
+}
+
+/** Fast shutdown; then immediate, where PostgreSQL itself kills what hangs after 5 s; then nothing is asked. 20 s. */
+const stopSteps = [
+  { name: 'SIGINT', timeoutMs: 12_000 },
+  { name: 'SIGQUIT', timeoutMs: 6_000 },
+  { name: 'SIGKILL', timeoutMs: 2_000 },
+] as const
+
+export const stopServer = async (pid: number, cluster: string): Promise<void> => {
+  const isGone = async () => !(await isServerOf(pid, cluster))
+  for (const { name, timeoutMs } of stopSteps) {
+    if (await isGone()) return
+    try {
+      process.kill(pid, name)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+    }
+    if (await waitUntil(isGone, { timeoutMs })) return
+  }
+  throw embeddedFailed(`The embedded database (pid ${pid}) does not stop: end it`)
+}

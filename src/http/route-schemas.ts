@@ -1,0 +1,84 @@
+/** Pieces of schema that every module's routes share. Components are registered once, under the names used here. */
+import { Type } from 'typebox'
+import type { Page, PageRequest } from '../shared/page.ts'
+
+export const problemSchema = Type.Object(
+  {
+    type: Type.String({ description: 'A heading of docs/errors.md.' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    code: Type.String({ description: 'Stable and machine-readable.' }),
+    detail: Type.String({ description: 'What is wrong and what to do.' }),
+    request_id: Type.String(),
+    errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+  },
+  {
+    $id: 'Problem',
+    additionalProperties: true,
+    description: 'RFC 9457',
+    examples: [
+      {
+        type: 'docs/errors.md#memorynot_found',
+        title: 'Not Found',
+        status: 404,
+        code: 'memory.not_found',
+        detail: 'This agent has no memory with that id. List or search its memories for the ids it has.',
+        request_id: 'req_019e8b2a6c5d7f10a3b4c5d6e7f80912',
+      },
+    ],
+  },
+)
+
+const reasons: Readonly<Record<number, string>> = {
+  400: 'The request is not readable: malformed JSON, a bad header or parameter.',
+  401: 'The key is missing, unknown, expired or revoked.',
+  403: 'The key lacks the scope, or is bound to other agents.',
+  404: 'There is no such thing, or it is not yours.',
+  409: 'It is in another state than the request needs.',
+  412: 'The version in If-Match has passed.',
+  413: 'The body is too large.',
+  415: 'The content type is not accepted.',
+  422: 'The request is readable and cannot be carried out as it is.',
+  428: 'If-Match is required.',
+  429: 'A rate limit or quota is reached. Retry-After says when to try again.',
+  503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
+}
+
+const retryAfter = { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds to wait.' } }
+
+const problemResponse = (status: number) => ({
+  description: reasons[status] ?? 'A problem.',
+  ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
+  content: { 'application/problem+json': { schema: { $ref: 'Problem' } } },
+})
+
+/** What any route with a key can answer, plus the given statuses. */
+export const problems = (...statuses: readonly number[]) =>
+  Object.fromEntries([400, 401, 403, 422, 429, 503, ...statuses].map((status) => [status, problemResponse(status)]))
+
+/** Problems of a route that takes a JSON body. */
+export const bodyProblems = (...statuses: readonly number[]) => problems(413, 415, ...statuses)
+
+export const pageQuery = {
+  cursor: Type.Optional(Type.String({ maxLength: 2_048, description: '`next_cursor` of the page before.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
+}
+
+type PageQuery = { readonly cursor?: string | undefined; readonly limit?: number | undefined }
+
+export const pageRequestOf = ({ cursor, limit }: PageQuery): PageRequest => ({
+  cursor: cursor ?? null,
+  limit: limit ?? 50,
+})
+
+/** The component `AgentPage`, a page of `Agent`. */
+export const pageComponent = (item: string) =>
+  Type.Object(
+    { data: Type.Array(Type.Unsafe<object>(Type.Ref(item))), next_cursor: Type.Union([Type.String(), Type.Null()]) },
+    { $id: `${item}Page` },
+  )
+
+export const toPageBody = <T, Body>(page: Page<T>, toBody: (item: T) => Body) => ({
+  data: page.data.map(toBody),
+  next_cursor: page.nextCursor,
+})

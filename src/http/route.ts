@@ -1,0 +1,60 @@
+/**
+ * What every route declares beside its schema. The edge refuses to start with a route that declares no access, so no
+ * route is ever public by omission.
+ */
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import type {
+  FastifyBaseLogger,
+  FastifyInstance,
+  FastifyRequest,
+  RawReplyDefaultExpression,
+  RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify'
+import type { Caller, Scope } from '../shared/caller.ts'
+import { brokenInvariant } from '../shared/errors.ts'
+
+export type Access =
+  /** On the written public list; no key needed. */
+  | { readonly kind: 'public' }
+  /** A tenant's key with this scope. */
+  | { readonly kind: 'tenant'; readonly scope: Scope }
+  /** The operator's key, which belongs to no tenant. */
+  | { readonly kind: 'operator' }
+
+export const publicAccess: Access = { kind: 'public' }
+export const operatorAccess: Access = { kind: 'operator' }
+export const tenantAccess = (scope: Scope): Access => ({ kind: 'tenant', scope })
+
+/** Set by src/http/authenticate.ts for routes of the operator. */
+export type OperatorCaller = { readonly actor: 'operator'; readonly requestId: string; readonly signal: AbortSignal }
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access
+  }
+  interface FastifyRequest {
+    caller: Caller | null
+    operator: OperatorCaller | null
+  }
+}
+
+/** The app as modules' routes see it: schemas typed by TypeBox. */
+export type App = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/** The caller of a route with tenant access. */
+export const callerOf = (request: Pick<FastifyRequest, 'caller'>): Caller => {
+  if (request.caller === null) throw brokenInvariant('A route of tenants was reached without a caller.')
+  return request.caller
+}
+
+export const operatorOf = (request: Pick<FastifyRequest, 'operator'>): OperatorCaller => {
+  if (request.operator === null) throw brokenInvariant('A route of the operator was reached without its key.')
+  return request.operator
+}

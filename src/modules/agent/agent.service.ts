@@ -1,0 +1,107 @@
+import type { Database } from '../../ports/database.ts'
+import type { VectorIndex } from '../../ports/vector-index.ts'
+import type { Caller } from '../../shared/caller.ts'
+import { isAppError } from '../../shared/errors.ts'
+import type { CreateId } from '../../shared/ids.ts'
+import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
+import { agentNotFound, erasureNotFound } from './agent.errors.ts'
+import { findAgent, listAgents, updateAgent } from './agent.repository.ts'
+import type { Agent, AgentDefaults, Erasure } from './agent-types.ts'
+import { completeErasure, eraseAgentRows, findErasure, lockAgent } from './erasure.repository.ts'
+
+export type AgentServiceOptions = {
+  readonly database: Database
+  readonly vectorIndex: VectorIndex
+  readonly createId: CreateId
+  readonly indexTimeoutMs: number
+}
+
+export type AgentService = ReturnType<typeof createAgentService>
+
+export const createAgentService = ({ database, vectorIndex, createId, indexTimeoutMs }: AgentServiceOptions) => {
+  /**
+   * Empties the erased space in the index and closes the receipt. The database has forgotten the agent already, so
+   * until then nothing of it can be read; when the index is away the erasure stays pending and is tried again.
+   */
+  const finishErasure = async (tenantId: string, erasureId: string): Promise<Erasure> => {
+    const erasure = await database.transact(tenantId, (tx) => findErasure(tx, erasureId))
+    if (erasure === null) throw erasureNotFound()
+    if (erasure.status === 'completed') return erasure
+    try {
+      const signal = AbortSignal.timeout(indexTimeoutMs)
+      const pointsRemoved = await vectorIndex.removeSpace(tenantId, erasure.spaceId, { signal })
+      const completed = await database.transact(tenantId, (tx) => completeErasure(tx, { erasureId, pointsRemoved }))
+      return completed ?? erasure
+    } catch (error) {
+      if (isAppError(error)) return erasure
+      throw error
+    }
+  }
+
+  const eraseRows = (tenantId: string, agentId: string): Promise<Erasure | null> =>
+    database.transact(tenantId, async (tx) => {
+      if (!(await lockAgent(tx, agentId))) return null
+      return eraseAgentRows(tx, { agentId, erasureId: createId('era') })
+    })
+
+  return {
+    list: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<Agent>> => {
+      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const rows = await database.transact(
+        caller.tenantId,
+        (tx) => listAgents(tx, { after, limit: limit + 1, only: caller.agentIds }),
+        caller,
+      )
+      return pageOf(rows, { limit, keysOf: (agent) => [agent.agentId], map: (agent) => agent })
+    },
+
+    get: async (caller: Caller, agentId: string): Promise<Agent> => {
+      const agent = await database.transact(caller.tenantId, (tx) => findAgent(tx, agentId), caller)
+      if (agent === null) throw agentNotFound()
+      return agent
+    },
+
+    update: async (
+      caller: Caller,
+      {
+        agentId,
+        metadata,
+        defaults,
+      }: { agentId: string; metadata: Readonly<Record<string, unknown>> | null; defaults: AgentDefaults | null },
+    ): Promise<Agent> => {
+      const agent = await database.transact(
+        caller.tenantId,
+        (tx) => updateAgent(tx, { agentId, metadata, defaults }),
+        caller,
+      )
+      if (agent === null) throw agentNotFound()
+      return agent
+    },
+
+    erase: async (caller: Caller, agentId: string): Promise<Erasure> => {
+      const erasure = await eraseRows(caller.tenantId, agentId)
+      if (erasure === null) throw agentNotFound()
+      return finishErasure(caller.tenantId, erasure.erasureId)
+    },
+
+    getErasure: async (caller: Caller, erasureId: string): Promise<Erasure> => {
+      const erasure = await database.transact(caller.tenantId, (tx) => findErasure(tx, erasureId), caller)
+      if (erasure === null) throw erasureNotFound()
+      return erasure
+    },
+
+    finishErasure,
+
+    /** Erases every agent of a tenant, page by page; safe to repeat after a crash. */
+    eraseAll: async (tenantId: string): Promise<void> => {
+      for (;;) {
+        const agents = await database.transact(tenantId, (tx) => listAgents(tx, { after: '', limit: 100, only: null }))
+        if (agents.length === 0) return
+        for (const { agentId } of agents) {
+          const erasure = await eraseRows(tenantId, agentId)
+          if (erasure !== null) await finishErasure(tenantId, erasure.erasureId)
+        }
+      }
+    },
+  }
+}

@@ -1,0 +1,42 @@
+import type { NewMessageBody } from '../session/session.schemas.ts'
+import type { StoredEdit, StoredMessage } from './context.repository.ts'
+import type { NewMessage } from './plan-append.ts'
+
+export const toMessageBody = (message: StoredMessage) => ({
+  message_id: message.messageId,
+  role: message.role,
+  content: message.content,
+  ...(message.name === null ? {} : { name: message.name }),
+  ...(message.toolCalls === null ? {} : { tool_calls: message.toolCalls }),
+  ...(message.toolCallId === null ? {} : { tool_call_id: message.toolCallId }),
+  kind: message.kind,
+  tokens: message.tokens,
+  pinned: message.pinned,
+  state: message.state,
+  ...(message.editId === null ? {} : { edit_id: message.editId }),
+  created_at: message.createdAt,
+})
+
+export const fromMessageBody = (body: NewMessageBody): NewMessage => ({
+  role: body.role,
+  content: body.content ?? '',
+  name: body.name,
+  toolCalls: body.tool_calls,
+  toolCallId: body.tool_call_id,
+  pinned: body.pinned,
+})
+
+export const toEditBody = (edit: StoredEdit) => ({
+  edit_id: edit.editId,
+  kind: edit.kind,
+  context_version: edit.contextVersion,
+  message_ids: edit.removed.map(({ messageId }) => messageId),
+  added_message_ids: edit.addedMessageIds,
+  restored_message_ids: edit.restoredMessageIds,
+  tokens_before: edit.tokensBefore,
+  tokens_after: edit.tokensAfter,
+  prefill_from_position: edit.prefillFromPosition,
+  details: edit.details,
+  ...(edit.undoneBy === null ? {} : { undone_by: edit.undoneBy }),
+  created_at: edit.createdAt,
+})

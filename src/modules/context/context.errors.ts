@@ -1,0 +1,44 @@
+import { AppError } from '../../shared/errors.ts'
+import type { Refusal, RefusalCode } from './context-types.ts'
+
+const statusOf: Record<RefusalCode, number> = {
+  'tool.invalid_arguments': 422,
+  'context.nothing_to_summarize': 422,
+  'context.summary_empty': 422,
+  'context.summary_not_shorter': 422,
+  'context.edit_already_undone': 409,
+  'context.edit_depended_on': 409,
+  'context.undo_not_undoable': 409,
+  'context.orphan_tool_result': 422,
+}
+
+/** A planner's refusal as the error that a client sees. */
+export const refused = ({ code, detail }: Refusal) => new AppError({ code, status: statusOf[code], detail })
+
+export const contextConflict = () =>
+  new AppError({
+    code: 'context.version_conflict',
+    status: 409,
+    retryable: true,
+    detail: 'The context changed while the edit was prepared, so nothing was edited. Read the context and call again.',
+  })
+
+export const contextVersionMismatch = (version: number) =>
+  new AppError({
+    code: 'context.version_mismatch',
+    status: 412,
+    detail: `The context is at version ${version} now. Read it again and repeat the change with its new ETag.`,
+  })
+
+export const editNotFound = () =>
+  new AppError({ code: 'context.edit_not_found', status: 404, detail: 'The session has no edit with that id.' })
+
+export const messageNotFound = () =>
+  new AppError({ code: 'message.not_found', status: 404, detail: 'The session has no message with that id.' })
+
+export const messageNotInContext = () =>
+  new AppError({
+    code: 'message.not_in_context',
+    status: 409,
+    detail: 'The message has left the context, so it cannot be pinned. Undo the edit that took it out first.',
+  })

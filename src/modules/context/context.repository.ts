@@ -1,0 +1,234 @@
+import type { TenantTransaction } from '../../ports/database.ts'
+import { sql } from '../../shared/sql.ts'
+import type {
+  ContextEdit,
+  ContextMessage,
+  EditDetails,
+  EditKind,
+  EditPlan,
+  MessageToolCall,
+  RemovedMessage,
+} from './context-types.ts'
+
+type MessageRow = {
+  readonly message_id: string
+  readonly sequence: number
+  readonly context_position: number
+  readonly kind: ContextMessage['kind']
+  readonly role: ContextMessage['role']
+  readonly content: string
+  readonly name: string | null
+  readonly tool_calls: readonly MessageToolCall[] | null
+  readonly tool_call_id: string | null
+  readonly pinned: boolean
+  readonly tokens: number
+  readonly state: ContextMessage['state']
+  readonly edit_id: string | null
+  readonly recalled_memory_ids: readonly string[]
+  readonly created_at: string
+}
+
+/** A message with when it came, as lists show it. */
+export type StoredMessage = ContextMessage & { readonly createdAt: string }
+
+const toMessage = (row: MessageRow): StoredMessage => ({
+  messageId: row.message_id,
+  role: row.role,
+  content: row.content,
+  name: row.name,
+  toolCalls: row.tool_calls,
+  toolCallId: row.tool_call_id,
+  pinned: row.pinned,
+  tokens: row.tokens,
+  contextPosition: row.context_position,
+  sequence: row.sequence,
+  state: row.state,
+  editId: row.edit_id,
+  kind: row.kind,
+  recalledMemoryIds: row.recalled_memory_ids,
+  createdAt: row.created_at,
+})
+
+/** The messages in the context, by position. */
+export const readContextMessages = async (
+  tx: TenantTransaction,
+  sessionId: string,
+): Promise<readonly StoredMessage[]> => {
+  const rows = await tx.query<MessageRow>(sql`
+    select * from message where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and state = 'in_context'
+    order by context_position, sequence`)
+  return rows.map(toMessage)
+}
+
+export const findMessages = async (
+  tx: TenantTransaction,
+  { sessionId, messageIds }: { sessionId: string; messageIds: readonly string[] },
+): Promise<readonly StoredMessage[]> => {
+  const rows = await tx.query<MessageRow>(sql`
+    select * from message where tenant_id = ${tx.tenantId} and session_id = ${sessionId}
+      and message_id = any(${messageIds}::text[]) order by sequence`)
+  return rows.map(toMessage)
+}
+
+/** Every message ever, in append order. */
+export const listMessages = async (
+  tx: TenantTransaction,
+  { sessionId, after, limit }: { sessionId: string; after: number; limit: number },
+): Promise<readonly StoredMessage[]> => {
+  const rows = await tx.query<MessageRow>(sql`
+    select * from message where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and sequence > ${after}
+    order by sequence limit ${limit}`)
+  return rows.map(toMessage)
+}
+
+export const insertMessages = async (
+  tx: TenantTransaction,
+  {
+    sessionId,
+    messages,
+    enteredVersion,
+  }: { sessionId: string; messages: readonly ContextMessage[]; enteredVersion: number },
+): Promise<readonly StoredMessage[]> => {
+  const rows = await tx.query<MessageRow>(sql`
+    insert into message (tenant_id, session_id, entered_version, message_id, sequence, context_position, kind, role,
+      content, name, tool_calls, tool_call_id, pinned, tokens, recalled_memory_ids)
+    select ${tx.tenantId}, ${sessionId}, ${enteredVersion}, input.*
+    from json_to_recordset(${JSON.stringify(
+      messages.map((message) => ({
+        message_id: message.messageId,
+        sequence: message.sequence,
+        context_position: message.contextPosition,
+        kind: message.kind,
+        role: message.role,
+        content: message.content,
+        name: message.name,
+        tool_calls: message.toolCalls,
+        tool_call_id: message.toolCallId,
+        pinned: message.pinned,
+        tokens: message.tokens,
+        recalled_memory_ids: message.recalledMemoryIds,
+      })),
+    )}::json) as input(message_id text, sequence bigint, context_position bigint, kind text, role text, content text,
+      name text, tool_calls jsonb, tool_call_id text, pinned boolean, tokens integer, recalled_memory_ids text[])
+    returning *`)
+  return rows.map(toMessage)
+}
+
+/** Takes messages out of the context and puts others back, as a plan says. */
+export const moveMessages = async (
+  tx: TenantTransaction,
+  {
+    sessionId,
+    editId,
+    removed,
+    restoredMessageIds,
+  }: {
+    sessionId: string
+    editId: string
+    removed: readonly RemovedMessage[]
+    restoredMessageIds: readonly string[]
+  },
+): Promise<void> => {
+  const moved = [
+    ...removed.map(({ messageId, state }) => ({ message_id: messageId, state, edit_id: editId })),
+    ...restoredMessageIds.map((messageId) => ({ message_id: messageId, state: 'in_context', edit_id: null })),
+  ]
+  await tx.query(sql`
+    update message set state = moved.state, edit_id = moved.edit_id
+    from json_to_recordset(${JSON.stringify(moved)}::json) as moved(message_id text, state text, edit_id text)
+    where message.tenant_id = ${tx.tenantId} and message.session_id = ${sessionId}
+      and message.message_id = moved.message_id`)
+}
+
+export const setPinned = async (
+  tx: TenantTransaction,
+  { sessionId, messageId, pinned }: { sessionId: string; messageId: string; pinned: boolean },
+): Promise<StoredMessage | null> => {
+  const rows = await tx.query<MessageRow>(sql`
+    update message set pinned = ${pinned}
+    where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and message_id = ${messageId} returning *`)
+  return rows[0] === undefined ? null : toMessage(rows[0])
+}
+
+type EditRow = {
+  readonly edit_id: string
+  readonly kind: EditKind
+  readonly context_version: number
+  readonly removed: readonly RemovedMessage[]
+  readonly restored_message_ids: readonly string[]
+  readonly added_message_ids: readonly string[]
+  readonly tokens_before: number
+  readonly tokens_after: number
+  readonly prefill_from_position: number
+  readonly details: EditDetails
+  readonly undone_by: string | null
+  readonly created_at: string
+}
+
+export type StoredEdit = ContextEdit & { readonly createdAt: string }
+
+const toEdit = (row: EditRow): StoredEdit => ({
+  editId: row.edit_id,
+  kind: row.kind,
+  contextVersion: row.context_version,
+  removed: row.removed,
+  restoredMessageIds: row.restored_message_ids,
+  addedMessageIds: row.added_message_ids,
+  tokensBefore: row.tokens_before,
+  tokensAfter: row.tokens_after,
+  prefillFromPosition: row.prefill_from_position,
+  details: row.details,
+  undoneBy: row.undone_by,
+  createdAt: row.created_at,
+})
+
+export const insertEdit = async (
+  tx: TenantTransaction,
+  {
+    sessionId,
+    editId,
+    contextVersion,
+    plan,
+  }: { sessionId: string; editId: string; contextVersion: number; plan: EditPlan },
+): Promise<StoredEdit> => {
+  const rows = await tx.query<EditRow>(sql`
+    insert into context_edit (tenant_id, session_id, edit_id, kind, context_version, removed, restored_message_ids,
+      added_message_ids, tokens_before, tokens_after, prefill_from_position, details)
+    values (${tx.tenantId}, ${sessionId}, ${editId}, ${plan.kind}, ${contextVersion},
+      ${JSON.stringify(plan.removed)}::jsonb, ${plan.restoredMessageIds}::text[],
+      ${plan.added.map((message) => message.messageId)}::text[], ${plan.tokensBefore}, ${plan.tokensAfter},
+      ${plan.prefillFromPosition}, ${JSON.stringify({ ...plan.details, prefillTokens: plan.prefillTokens })}::jsonb)
+    returning *`)
+  return toEdit(rows[0] as EditRow)
+}
+
+export const markUndone = async (
+  tx: TenantTransaction,
+  { sessionId, editId, undoneBy }: { sessionId: string; editId: string; undoneBy: string },
+): Promise<void> => {
+  await tx.query(sql`
+    update context_edit set undone_by = ${undoneBy}
+    where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and edit_id = ${editId}`)
+}
+
+export const findEdit = async (
+  tx: TenantTransaction,
+  { sessionId, editId }: { sessionId: string; editId: string },
+): Promise<StoredEdit | null> => {
+  const rows = await tx.query<EditRow>(sql`
+    select * from context_edit
+    where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and edit_id = ${editId}`)
+  return rows[0] === undefined ? null : toEdit(rows[0])
+}
+
+/** Edits by the version they made, from after `afterVersion`. */
+export const listEdits = async (
+  tx: TenantTransaction,
+  { sessionId, afterVersion, limit }: { sessionId: string; afterVersion: number; limit: number | null },
+): Promise<readonly StoredEdit[]> => {
+  const rows = await tx.query<EditRow>(sql`
+    select * from context_edit
+    where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and context_version > ${afterVersion}
+    order by context_version limit ${limit}`)
+  return rows.map(toEdit)
+}

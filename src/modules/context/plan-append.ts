@@ -1,0 +1,72 @@
+/**
+ * Appending gives each message its sequence and its place at the end. A tool message must answer an open call of the
+ * context, of an earlier message or of the same batch (C2); all else may be appended at any time. A batch goes in whole
+ * or is refused whole.
+ */
+import type { CreateId } from '../../shared/ids.ts'
+import type { Context, ContextMessage, CountTokens, MessageRole, MessageToolCall, Refusal } from './context-types.ts'
+import { refuse } from './context-types.ts'
+import { sumTokens } from './edit-cost.ts'
+import { isOpenCall } from './tool-units.ts'
+
+export type NewMessage = {
+  readonly role: MessageRole
+  readonly content: string
+  readonly name?: string | null | undefined
+  readonly toolCalls?: readonly MessageToolCall[] | null | undefined
+  readonly toolCallId?: string | null | undefined
+  readonly pinned?: boolean | undefined
+}
+
+export type AppendPlan = {
+  readonly outcome: 'append'
+  /** Complete rows, in order; the context's next version holds them. */
+  readonly added: readonly ContextMessage[]
+  readonly tokensAfter: number
+}
+
+/** What a client appends of an earlier RETRIEVE shows its memories as one inserted by the service does. */
+const shownMemoryIds = ({ role, name, content }: NewMessage): readonly string[] =>
+  role === 'tool' && name === 'Retrieve_memory' ? [...new Set(content.match(/mem_[0-9a-f]{32}/g))] : []
+
+const toMessage = (
+  draft: NewMessage,
+  { messageId, sequence, countTokens }: { messageId: string; sequence: number; countTokens: CountTokens },
+): ContextMessage => ({
+  messageId,
+  role: draft.role,
+  content: draft.content,
+  name: draft.name ?? null,
+  toolCalls: draft.toolCalls ?? null,
+  toolCallId: draft.toolCallId ?? null,
+  pinned: draft.pinned ?? false,
+  tokens: countTokens({ ...draft, name: draft.name ?? null }),
+  contextPosition: sequence,
+  sequence,
+  state: 'in_context',
+  editId: null,
+  kind: 'appended',
+  recalledMemoryIds: shownMemoryIds(draft),
+})
+
+export const planAppend = (
+  context: Context,
+  {
+    messages,
+    countTokens,
+    createId,
+  }: { readonly messages: readonly NewMessage[]; readonly countTokens: CountTokens; readonly createId: CreateId },
+): AppendPlan | Refusal => {
+  const added: ContextMessage[] = []
+  for (const [index, draft] of messages.entries()) {
+    const answers = draft.role === 'tool' ? (draft.toolCallId ?? '') : null
+    if (answers !== null && !isOpenCall([...context.messages, ...added], answers)) {
+      return refuse(
+        'context.orphan_tool_result',
+        `Message ${index} is a tool result, and the context holds no open tool call with its tool_call_id. Append the assistant message with that call first.`,
+      )
+    }
+    added.push(toMessage(draft, { messageId: createId('msg'), sequence: context.nextSequence + index, countTokens }))
+  }
+  return { outcome: 'append', added, tokensAfter: context.tokens + sumTokens(added) }
+}

@@ -1,0 +1,90 @@
+/**
+ * Cuts a message into pieces that can stand alone in a summary. Fenced code is one piece while it is short and is dropped
+ * when it is long; JSON yields one piece for each entry; list items and headings stand by themselves; the rest is cut
+ * into sentences at a full stop, question or exclamation mark (CJK ones too), but not after abbreviations, initials or
+ * before a lower-case letter. One pass over the text, pieces in the order of the text.
+ */
+const pieceCharsMax = 320
+const codeCharsMax = 240
+
+const abbreviations = new Set(
+  'mr mrs ms dr prof sr jr st no vs etc e.g i.e cf approx dept est fig inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec a.m p.m u.s al'.split(
+    ' ',
+  ),
+)
+
+/** The first characters of a text, without half of a surrogate pair at the end. */
+export const cutText = (text: string, charsMax: number): string =>
+  text.slice(0, charsMax).replace(/[\uD800-\uDBFF]$/, '')
+
+const clip = (text: string): string => {
+  if (text.length <= pieceCharsMax) return text
+  const cut = cutText(text, pieceCharsMax)
+  const lastSpace = cut.lastIndexOf(' ')
+  return `${lastSpace > pieceCharsMax / 2 ? cut.slice(0, lastSpace) : cut}…`
+}
+
+const endsWithAbbreviation = (text: string): boolean => {
+  const lastWord = /[\p{L}.]+$/u.exec(text.slice(-12))?.[0] ?? ''
+  return /^\p{Lu}$/u.test(lastWord) || abbreviations.has(lastWord.toLowerCase())
+}
+
+/** The pattern has no look-ahead, so that a long run of dots is read once. */
+const sentencesOf = (paragraph: string): readonly string[] => {
+  const sentences: string[] = []
+  let start = 0
+  for (const match of paragraph.matchAll(/[.!?…。！？]+["'”’)\]』」）]*/gu)) {
+    const end = match.index + match[0].length
+    const follows = paragraph.slice(end, end + 4)
+    const isWide = /^[。！？]/u.test(match[0])
+    const isWeakStop =
+      match[0] === '.' && (/^\s+\p{Ll}/u.test(follows) || endsWithAbbreviation(paragraph.slice(start, match.index)))
+    if (isWeakStop || !(isWide || follows === '' || /^\s/.test(follows))) continue
+    sentences.push(paragraph.slice(start, end))
+    start = end
+  }
+  sentences.push(paragraph.slice(start))
+  return sentences
+}
+
+const jsonPieces = (text: string): readonly string[] | null => {
+  if (!/^[[{]/.test(text)) return null
+  try {
+    const value: unknown = JSON.parse(text)
+    if (Array.isArray(value)) return value.map((entry) => (typeof entry === 'string' ? entry : JSON.stringify(entry)))
+    return Object.entries(value as object).map(([key, entry]) => `${key}: ${JSON.stringify(entry)}`)
+  } catch {
+    return null
+  }
+}
+
+const standsAlone = /^(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>|\|)\s/
+
+/** Joins wrapped lines into paragraphs; list items, headings and what follows a blank line start a new one. */
+const paragraphsOf = (text: string): readonly string[] => {
+  const paragraphs: string[] = []
+  let open = false
+  for (const rawLine of text.split('\n')) {
+    const line = rawLine.trim()
+    const isItem = standsAlone.test(line)
+    const last = paragraphs.length - 1
+    if (line !== '' && open && !isItem) paragraphs[last] = `${paragraphs[last]} ${line}`
+    else if (line !== '') paragraphs.push(line)
+    open = line !== ''
+  }
+  return paragraphs
+}
+
+/** Pieces of a text, each of 320 characters at most, none blank. */
+export const splitSentences = (text: string): readonly string[] => {
+  const trimmed = text.trim()
+  const pieces = jsonPieces(trimmed) ?? proseAndCodePieces(trimmed)
+  return pieces.map((piece) => clip(piece.trim())).filter((piece) => /[\p{L}\p{N}]/u.test(piece))
+}
+
+/** Text between two ``` fences is code: every second part. */
+const proseAndCodePieces = (text: string): readonly string[] =>
+  text.split('```').flatMap((part, index) => {
+    if (index % 2 === 0) return paragraphsOf(part).flatMap(sentencesOf)
+    return part.length <= codeCharsMax ? [`\`\`\`${part}\`\`\``] : []
+  })

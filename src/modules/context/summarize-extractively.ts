@@ -1,0 +1,111 @@
+/**
+ * A summary without a model: the sentences of the span that say most, as they were said. They are weighed
+ * (weigh-sentences.ts) and taken one by one by maximal marginal relevance (Carbonell and Goldstein 1998): worth, plus
+ * facts not yet covered, minus the likeness to what is taken already; near repetitions are never taken. What was taken
+ * is shown in the order of the conversation, with who said it.
+ *
+ * Deterministic: ties go to the earlier sentence. Every line fits the rest of `tokensMax`, and the whole is counted
+ * again.
+ */
+import { addTo, dotWith } from './sentence-vectors.ts'
+import {
+  fullness,
+  type Sentence,
+  type SummarizableMessage,
+  type WeighedSentences,
+  weighSentences,
+} from './weigh-sentences.ts'
+
+/** `bullets`: a line for each sentence; `prose`: the sentences of one speaker run on. */
+export type SummaryStyle = 'bullets' | 'prose'
+
+const candidatesMax = 300
+const repetition = 0.7
+/** Below this a sentence is not worth its tokens, unless it is all there is. */
+const gainMin = 0.1
+
+const lineOf = ({ speaker, text }: Pick<Sentence, 'speaker' | 'text'>): string =>
+  speaker === '' ? text : `${speaker}: ${text}`
+
+const writeBullets = (sentences: readonly Sentence[]): readonly string[] =>
+  sentences.map((sentence) => `- ${lineOf(sentence)}`)
+
+const writeProse = (sentences: readonly Sentence[]): readonly string[] => {
+  const runs: { speaker: string; text: string }[] = []
+  for (const { speaker, text } of sentences) {
+    const last = runs.at(-1)
+    if (last?.speaker === speaker) last.text += speaker === '' ? `\n${text}` : ` ${text}`
+    else runs.push({ speaker, text })
+  }
+  return runs.map(lineOf)
+}
+
+const writers: Record<SummaryStyle, (sentences: readonly Sentence[]) => readonly string[]> = {
+  bullets: writeBullets,
+  prose: writeProse,
+}
+
+/** Names what the summary replaces, by place in the session. */
+const headerOf = (messages: readonly SummarizableMessage[]): string => {
+  const first = messages[0]?.contextPosition ?? 0
+  const last = messages.at(-1)?.contextPosition ?? first
+  const range = first === last ? `#${first}` : `#${first}-#${last}`
+  return `Summary of ${messages.length} message${messages.length === 1 ? '' : 's'} (${range})`
+}
+
+type Limit = { readonly tokensMax: number; readonly countText: (text: string) => number }
+
+/** Greedy maximal marginal relevance within the limit; in the order of choice, best first. */
+const choose = ({ sentences, termCount }: WeighedSentences, { tokensMax, countText }: Limit): readonly Sentence[] => {
+  const byWorth = (one: Sentence, other: Sentence) => other.worth - one.worth || one.order - other.order
+  let open = [...sentences]
+    .sort(byWorth)
+    .slice(0, candidatesMax)
+    .map((sentence) => ({ sentence, likeness: 0 }))
+  const covered = new Set<string>()
+  const chosen: Sentence[] = []
+  let tokensLeft = tokensMax
+  while (open.length > 0 && tokensLeft > 4) {
+    const gains = open.map(({ sentence, likeness }) => {
+      const freshFacts = [...sentence.facts].filter((fact) => !covered.has(fact)).length
+      return sentence.worth + 0.1 * Math.min(freshFacts, 3) * fullness(sentence.vector.terms.length) - 0.8 * likeness
+    })
+    const bestIndex = gains.indexOf(Math.max(...gains))
+    const best = open[bestIndex]?.sentence
+    if (best === undefined || (chosen.length > 0 && (gains[bestIndex] ?? 0) < gainMin)) break
+    open.splice(bestIndex, 1)
+    const cost = countText(`\n- ${lineOf(best)}`)
+    if (cost > tokensLeft) continue
+    tokensLeft -= cost
+    chosen.push(best)
+    for (const fact of best.facts) covered.add(fact)
+    const dense = new Float64Array(termCount)
+    addTo(dense, best.vector)
+    open = open
+      .map(({ sentence, likeness }) => ({ sentence, likeness: Math.max(likeness, dotWith(dense, sentence.vector)) }))
+      .filter(({ likeness }) => likeness < repetition)
+  }
+  return chosen
+}
+
+/**
+ * A summary of at most `tokensMax` tokens as `countText` counts them; empty when not even its header and one sentence
+ * fit. To make a summary shorter than its span, `tokensMax` is `summaryTokensMax` of the span at most.
+ */
+export const summarizeExtractively = ({
+  messages,
+  tokensMax,
+  countText,
+  style = 'bullets',
+}: Limit & { readonly messages: readonly SummarizableMessage[]; readonly style?: SummaryStyle }): string => {
+  const header = headerOf(messages)
+  const limit = { tokensMax: tokensMax - countText(header), countText }
+  let chosen = choose(weighSentences(messages), limit)
+  while (chosen.length > 0) {
+    const inOrder = [...chosen].sort((one, other) => one.order - other.order)
+    const text = [header, ...writers[style](inOrder)].join('\n')
+    if (countText(text) <= tokensMax) return text
+    chosen = chosen.slice(0, -1)
+  }
+  return ''
+}

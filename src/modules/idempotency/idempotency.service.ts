@@ -1,0 +1,82 @@
+/**
+ * One effect and one answer per Idempotency-Key. The answer is stored in the transaction of the effect, so neither can
+ * exist without the other. A second request with the key gets the stored answer; while the first is still under way it
+ * gets a 409 from this process, and from another process it waits at the key's row for the few milliseconds of the
+ * first one's commit. Refused requests store nothing: they had no effect and may be sent again.
+ */
+import type { Database, TenantTransaction } from '../../ports/database.ts'
+import type { Caller } from '../../shared/caller.ts'
+import { idempotencyConflict, idempotencyInFlight } from './idempotency.errors.ts'
+import { findAnswer, insertAnswer } from './idempotency.repository.ts'
+
+/** Runs the effect in one transaction and stores what it returns, which has to survive a round trip through JSON. */
+export type Commit<T> = (work: (tx: TenantTransaction) => Promise<T>) => Promise<T>
+
+class KeyTaken extends Error {}
+
+export type Idempotency = {
+  /**
+   * Runs `operation`, which prepares and then calls `commit` exactly once; or answers what it answered before.
+   * @throws AppError `idempotency.key_reused` (422), `idempotency.in_flight` (409)
+   */
+  runOnce<T>(
+    caller: Caller,
+    options: {
+      /** The agent whose erasure takes the stored answer with it. */
+      readonly agentId: string | null
+      readonly operation: (commit: Commit<T>) => Promise<T>
+    },
+  ): Promise<T>
+}
+
+export const createIdempotency = ({
+  database,
+  ttlSeconds,
+}: {
+  database: Database
+  ttlSeconds: number
+}): Idempotency => {
+  const inFlight = new Set<string>()
+
+  const findReplay = async (caller: Caller, key: string, requestHash: Buffer): Promise<{ body: unknown } | null> => {
+    const stored = await database.transact(caller.tenantId, (tx) => findAnswer(tx, key), caller)
+    if (stored === null) return null
+    if (!stored.requestHash.equals(requestHash)) throw idempotencyConflict()
+    return stored
+  }
+
+  return {
+    runOnce: async <T>(
+      caller: Caller,
+      { agentId, operation }: { agentId: string | null; operation: (commit: Commit<T>) => Promise<T> },
+    ): Promise<T> => {
+      const claim = caller.idempotency
+      if (claim === null) return operation((work) => database.transact(caller.tenantId, work, caller))
+      const flight = `${caller.tenantId} ${claim.key}`
+      if (inFlight.has(flight)) throw idempotencyInFlight()
+      inFlight.add(flight)
+      try {
+        const replay = await findReplay(caller, claim.key, claim.requestHash)
+        if (replay !== null) return replay.body as T
+        return await operation((work) =>
+          database.transact(
+            caller.tenantId,
+            async (tx) => {
+              const body = await work(tx)
+              if (!(await insertAnswer(tx, { claim, agentId, body, ttlSeconds }))) throw new KeyTaken()
+              return body
+            },
+            caller,
+          ),
+        )
+      } catch (error) {
+        if (!(error instanceof KeyTaken)) throw error
+        const replay = await findReplay(caller, claim.key, claim.requestHash)
+        if (replay === null) throw idempotencyInFlight()
+        return replay.body as T
+      } finally {
+        inFlight.delete(flight)
+      }
+    },
+  }
+}

@@ -1,0 +1,250 @@
+/**
+ * The indexer follows each agent's clock. It leases an agent whose index is behind, reads what changed in the order of
+ * the revisions, writes it to the index, and moves the clock in one transaction with the term counts. A crash anywhere
+ * repeats work and loses none: the index ignores older revisions, and the clock moves last. Two loops run side by side:
+ * one for words, which need no model and are searchable within milliseconds, and one for vectors, which wait for the
+ * embedder. An agent is leased to one loop of one process at a time, and whoever was served longest ago comes first, so
+ * a big agent cannot starve small ones. What the embedder refuses is marked on its entry and holds nobody up.
+ *
+ * Invariants: embedded_revision <= indexed_revision <= revision (M5); a clock moves only under a lease that still holds.
+ */
+import type { Logger } from 'pino'
+import type { Database } from '../../ports/database.ts'
+import type { Embedder } from '../../ports/embedder.ts'
+import type { VectorIndex } from '../../ports/vector-index.ts'
+import { isAppError } from '../../shared/errors.ts'
+import {
+  type AgentLease,
+  advanceEmbedded,
+  advanceIndexed,
+  beginPublication,
+  forgetRemovals,
+  type IndexableRow,
+  type IndexPhase,
+  leaseAgent,
+  type PublishedVector,
+  postponeLease,
+  publishRemovals,
+  publishVectors,
+  publishWords,
+  readChangedMemories,
+  readClock,
+  readRemovedIds,
+  readUnembedded,
+} from './index.repository.ts'
+import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
+
+const leaseMs = 60_000
+const callTimeoutMs = 30_000
+/** A batch of additions shares one revision and has at most 500 memories, so one round always ends a revision. */
+const wordsPerRound = 512
+const vectorsPerRound = 32
+const postponeMs = 2_000
+const publicationsRemembered = 1_000
+
+export type Indexer = {
+  start(): void
+  /** Something was written: look now instead of at the next poll. */
+  wake(): void
+  /** Works until no agent is behind that can be served now. */
+  drain(): Promise<void>
+  stop(): Promise<void>
+}
+
+export type IndexerOptions = {
+  readonly database: Database
+  readonly vectorIndex: VectorIndex
+  readonly embedder: Embedder
+  readonly logger: Logger
+  /** Longest wait between looks at the clocks, for what other processes wrote. */
+  readonly pollMs: number
+}
+
+/** The rows up to the last revision that was read whole. */
+const wholeRevisions = (rows: readonly IndexableRow[]): readonly IndexableRow[] => {
+  const last = rows.at(-1)
+  if (rows.length < wordsPerRound || last === undefined) return rows
+  const whole = rows.filter((row) => row.revision < last.revision)
+  return whole.length > 0 ? whole : rows
+}
+
+export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs }: IndexerOptions): Indexer => {
+  const stopped = new AbortController()
+  const sleepers = new Set<() => void>()
+  const loops: Promise<void>[] = []
+
+  const callSignal = () => AbortSignal.any([stopped.signal, AbortSignal.timeout(callTimeoutMs)])
+
+  const readWords = async ({ tenantId, agentId }: AgentLease, lease: AgentLease) =>
+    database.transact(tenantId, async (tx) => {
+      const clock = await readClock(tx, lease)
+      if (clock === null) return null
+      const afterRevision = clock.indexedRevision
+      const changed = await readChangedMemories(tx, {
+        agentId,
+        afterRevision,
+        model: embedder.model,
+        limit: wordsPerRound,
+      })
+      const rows = wholeRevisions(changed)
+      const upToRevision = rows.length < changed.length ? (rows.at(-1)?.revision ?? clock.revision) : clock.revision
+      const removed = await readRemovedIds(tx, { agentId, afterRevision, upToRevision })
+      return { rows, removed, upToRevision }
+    })
+
+  const indexWords = async (lease: AgentLease): Promise<void> => {
+    const { tenantId, agentId, spaceId } = lease
+    const read = await readWords(lease, lease)
+    if (read === null) return
+    const points = read.rows.map((row) =>
+      indexPointOf(row, row.embedding === null ? null : decodeVector(row.embedding)),
+    )
+    if (read.removed.length > 0) await vectorIndex.remove(tenantId, spaceId, read.removed, { signal: callSignal() })
+    if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: callSignal() })
+    const words = points.map(({ memoryId, revision, sparse }) => ({
+      memory_id: memoryId,
+      revision,
+      term_ids: sparse.indices,
+    }))
+    await database.transact(tenantId, async (tx) => {
+      const begun = await beginPublication(tx, lease)
+      if (begun === null) return
+      const { publication } = begun
+      if (read.removed.length > 0) await publishRemovals(tx, { agentId, memoryIds: read.removed, publication })
+      if (words.length > 0) await publishWords(tx, { agentId, words, publication })
+      if (publication % 100 === 0)
+        await forgetRemovals(tx, { agentId, upToPublication: publication - publicationsRemembered })
+      await advanceIndexed(tx, { agentId, revision: read.upToRevision })
+    })
+  }
+
+  const embedOneByOne = async (rows: readonly IndexableRow[]): Promise<readonly (Float32Array | Error)[]> => {
+    const vectors: (Float32Array | Error)[] = []
+    for (const row of rows) {
+      try {
+        const [vector] = await embedder.embed([row.content], 'passage', { signal: callSignal() })
+        vectors.push(vector ?? new Error('no vector'))
+      } catch (error) {
+        if (!isAppError(error) || error.retryable) throw error
+        vectors.push(error)
+      }
+    }
+    return vectors
+  }
+
+  /** A vector per row, or why the embedder refused it. One refused text does not cost the others theirs. */
+  const embedRows = async (rows: readonly IndexableRow[]): Promise<readonly (Float32Array | Error)[]> => {
+    try {
+      return await embedder.embed(
+        rows.map((row) => row.content),
+        'passage',
+        { signal: callSignal() },
+      )
+    } catch (error) {
+      if (!isAppError(error) || error.retryable) throw error
+      return embedOneByOne(rows)
+    }
+  }
+
+  const publishEmbedded = async (
+    lease: AgentLease,
+    { vectors, revision }: { vectors: readonly PublishedVector[]; revision: number },
+  ): Promise<void> => {
+    await database.transact(lease.tenantId, async (tx) => {
+      const begun = await beginPublication(tx, lease)
+      if (begun === null) return
+      const { agentId } = lease
+      if (vectors.length > 0)
+        await publishVectors(tx, { agentId, model: embedder.model, vectors, publication: begun.publication })
+      await advanceEmbedded(tx, { agentId, revision })
+    })
+  }
+
+  const indexVectors = async (lease: AgentLease): Promise<void> => {
+    const { tenantId, agentId, spaceId } = lease
+    const read = await database.transact(tenantId, async (tx) => {
+      const clock = await readClock(tx, lease)
+      if (clock === null) return null
+      const afterRevision = clock.embeddedRevision
+      const rows = await readUnembedded(tx, { agentId, afterRevision, model: embedder.model, limit: vectorsPerRound })
+      return { rows, indexedRevision: clock.indexedRevision }
+    })
+    if (read === null) return
+    const rows = read.rows.filter((row) => row.revision <= read.indexedRevision)
+    const embedded = rows.length === 0 ? [] : await embedRows(rows)
+    const points = rows.flatMap((row, at) => {
+      const vector = embedded[at]
+      return vector instanceof Float32Array ? [indexPointOf(row, vector)] : []
+    })
+    if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: callSignal() })
+    const vectors = rows.map((row, at): PublishedVector => {
+      const vector = embedded[at]
+      const failed = !(vector instanceof Float32Array)
+      if (failed) logger.error({ agentId, memoryId: row.memory_id, err: vector }, 'the embedder refused a memory')
+      return {
+        memoryId: row.memory_id,
+        contentRevision: row.content_revision,
+        embedding: failed ? null : encodeVector(vector),
+        error: failed ? String(vector?.message ?? 'no vector') : null,
+      }
+    })
+    const last = read.rows.at(-1)
+    const isEnd = read.rows.length < vectorsPerRound || last === undefined
+    await publishEmbedded(lease, { vectors, revision: isEnd ? read.indexedRevision : last.revision - 1 })
+  }
+
+  /** True when an agent was served. */
+  const runRound = async (phase: IndexPhase): Promise<boolean> => {
+    const lease = await database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase }))
+    if (lease === null) return false
+    try {
+      await (phase === 'words' ? indexWords(lease) : indexVectors(lease))
+    } catch (error) {
+      if (stopped.signal.aborted) return false
+      logger.warn({ err: error, agentId: lease.agentId, phase }, 'an agent could not be indexed now')
+      await database.transact(lease.tenantId, (tx) => postponeLease(tx, { lease, delayMs: postponeMs }))
+    }
+    return true
+  }
+
+  const sleep = () =>
+    new Promise<void>((resolve) => {
+      const awake = () => {
+        clearTimeout(timer)
+        sleepers.delete(awake)
+        resolve()
+      }
+      const timer = setTimeout(awake, pollMs)
+      sleepers.add(awake)
+    })
+
+  const wake = () => {
+    for (const awake of [...sleepers]) awake()
+  }
+
+  const runLoop = async (phase: IndexPhase): Promise<void> => {
+    while (!stopped.signal.aborted) {
+      const served = await runRound(phase).catch((error: unknown) => {
+        logger.warn({ err: error, phase }, 'the indexer could not look at the clocks')
+        return false
+      })
+      if (served && phase === 'words') wake()
+      if (!served && !stopped.signal.aborted) await sleep()
+    }
+  }
+
+  return {
+    start: () => {
+      loops.push(runLoop('words'), runLoop('vectors'))
+    },
+    wake,
+    drain: async () => {
+      while ((await runRound('words')) || (await runRound('vectors')));
+    },
+    stop: async () => {
+      stopped.abort()
+      wake()
+      await Promise.all(loops)
+    },
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The words of a memory as a sparse vector, so that the dot product with a query's vector is a BM25 score.
+ *
+ * BM25 is split so that a stored vector depends on nothing but its own text: the memory's side holds the saturated term
+ * frequency, with a fixed reference length where BM25 has the average one (an average moves with every write, and would
+ * make every stored vector stale); the query's side holds the idf, from the agent's own counts at the moment of asking.
+ *
+ * Invariants: the same text always gives the same terms, for memory and query alike; a text that contains a letter or a
+ * digit has at least one term; work is bounded by `analyzedCharactersMax` whatever the text; indices are ascending and
+ * unique; values are positive and exactly representable as 32-bit floats, because that is what indexes store.
+ */
+
+import { stemmer } from 'stemmer'
+import type { SparseVector } from '../../ports/vector-index.ts'
+import { baseFormOf, stopWords } from './stop-words.ts'
+
+export const analyzedCharactersMax = 32_768
+const termCharactersMax = 64
+
+/** BM25 (Robertson and Zaragoza, 2009) with the settings that Anserini made customary for short passages. */
+const saturation = 0.9
+const lengthWeight = 0.4
+const referenceLength = 32
+
+/** After a Latin letter, and on Cyrillic ё, which is mostly typed as е. */
+const optionalAccents = /(?<=\p{Script=Latin}|е)\p{Mn}+/gu
+const negations = /(?<=n)['’](?=t(?!\p{L}))/gu
+const clitics = /['’](?:s|re|ve|ll|d|m)(?![\p{L}\p{N}])/gu
+const digitGroupCommas = /(?<=\d),(?=\d{3}(?!\d))/g
+const words = /[\p{L}\p{N}][\p{L}\p{N}\p{M}]*/gu
+/** Scripts written without spaces; Hangul is among them because its particles cling to the word. */
+const unspaced =
+  '\\p{scx=Han}\\p{scx=Hiragana}\\p{scx=Katakana}\\p{scx=Hangul}\\p{scx=Thai}\\p{scx=Lao}\\p{scx=Khmer}\\p{scx=Myanmar}'
+const unspacedRun = new RegExp(`[${unspaced}]`, 'u')
+const runs = new RegExp(`[${unspaced}]+|[^${unspaced}]+`, 'gu')
+const asciiWord = /^[a-z]+$/
+
+/**
+ * Terms of the text in reading order, repeated as often as they occur. Case, width, accents and English inflection are
+ * folded; stop words are left out, unless the text consists of nothing else ("Who am I?"). Runs of a script without
+ * spaces give each character and each pair of neighbours: pairs stand for words, single characters let a one-character
+ * word be found.
+ */
+export function analyzeText(text: string): string[] {
+  const spelled = fold(text).match(words) ?? []
+  const forms = spelled.flatMap(splitByScript)
+  const kept = forms.filter((form) => !stopWords.has(form))
+  return (kept.length > 0 ? kept : forms).map(stemOf)
+}
+
+function fold(text: string): string {
+  // A compatibility character can expand eighteenfold, hence the second cut.
+  return text
+    .slice(0, analyzedCharactersMax)
+    .normalize('NFKD')
+    .slice(0, 2 * analyzedCharactersMax)
+    .toLowerCase()
+    .replace(optionalAccents, '')
+    .normalize('NFC')
+    .replace(negations, '')
+    .replace(clitics, '')
+    .replace(digitGroupCommas, '')
+}
+
+function splitByScript(word: string): string[] {
+  if (!unspacedRun.test(word)) return [word.slice(0, termCharactersMax)]
+  return (word.match(runs) ?? []).flatMap((run) =>
+    unspacedRun.test(run) ? charactersAndPairs([...run]) : [run.slice(0, termCharactersMax)],
+  )
+}
+
+function charactersAndPairs(characters: readonly string[]): string[] {
+  return characters.flatMap((character, index) => {
+    const next = characters[index + 1]
+    return next === undefined ? [character] : [character, character + next]
+  })
+}
+
+function stemOf(form: string): string {
+  return asciiWord.test(form) ? stemmer(baseFormOf.get(form) ?? form) : form
+}
+
+/** FNV-1a, 32 bits, over the UTF-8 bytes (draft-eastlake-fnv): an unsigned integer. */
+export function termIdOf(term: string): number {
+  let hash = 0x811c9dc5
+  for (const byte of utf8.encode(term)) hash = Math.imul(hash ^ byte, 0x01000193)
+  return hash >>> 0
+}
+const utf8 = new TextEncoder()
+
+const monthNames = 'January February March April May June July August September October November December'.split(' ')
+
+/**
+ * What a memory can be found by: its content, and the day it happened in words ("8 May 2023", UTC), as people ask for it.
+ * `occurredAt` is ISO 8601; what is no date adds nothing.
+ */
+export function lexicalTextOf(memory: { readonly content: string; readonly occurredAt: string | null }): string {
+  if (memory.occurredAt === null) return memory.content
+  const date = new Date(memory.occurredAt)
+  const month = monthNames[date.getUTCMonth()]
+  if (month === undefined) return memory.content
+  // The date comes first so that it is not what a text of full length loses.
+  return `${date.getUTCDate()} ${month} ${date.getUTCFullYear()}\n${memory.content}`
+}
+
+/** The memory's side: tf (k1 + 1) / (tf + k1 (1 - b + b length / reference)) for each distinct term. */
+export function sparseVectorOf(text: string): SparseVector {
+  const termIds = analyzeText(text).map(termIdOf)
+  const lengthFactor = saturation * (1 - lengthWeight + (lengthWeight * termIds.length) / referenceLength)
+  const counts = new Map<number, number>()
+  for (const termId of termIds) counts.set(termId, (counts.get(termId) ?? 0) + 1)
+  return vectorOf(counts, (count) => (count * (saturation + 1)) / (count + lengthFactor))
+}
+
+/** Distinct ids of the text's terms: what the counts are to be looked up for before a query's vector can be built. */
+export function termIdsOf(text: string): number[] {
+  return [...new Set(analyzeText(text).map(termIdOf))]
+}
+
+/** How often terms occur in one agent's memories; never counted over more than one agent. */
+export type TermStatistics = {
+  readonly documentCount: number
+  documentFrequencyOf(termId: number): number
+}
+
+/**
+ * The query's side: ln(1 + (N - df + 0.5) / (df + 0.5)) for each distinct term, always positive. A term that no counted
+ * memory has keeps its weight, since a memory too new to be counted may have it.
+ */
+export function queryVectorOf(query: string, statistics: TermStatistics): SparseVector {
+  const frequencies = new Map(
+    termIdsOf(query).map((termId) => [termId, Math.max(0, statistics.documentFrequencyOf(termId))]),
+  )
+  return vectorOf(frequencies, (frequency) => {
+    const absent = Math.max(0, statistics.documentCount - frequency)
+    return Math.log(1 + (absent + 0.5) / (frequency + 0.5))
+  })
+}
+
+function vectorOf(numbersById: ReadonlyMap<number, number>, weigh: (value: number) => number): SparseVector {
+  const entries = [...numbersById].sort(([left], [right]) => left - right)
+  return { indices: entries.map(([id]) => id), values: entries.map(([, value]) => Math.fround(weigh(value))) }
+}

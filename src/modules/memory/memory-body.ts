@@ -1,0 +1,68 @@
+/** Memory between the wire's snake_case and the domain's camelCase. */
+
+import type { ImportedMemoryBody, MemoryBody, MemoryChangeBody, NewMemoryBody } from './memory.schemas.ts'
+import type { SearchResult } from './memory-search.service.ts'
+import type { ImportedMemory } from './memory-transfer.service.ts'
+import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory } from './memory-types.ts'
+
+export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
+  const duplicate = 'duplicateOf' in memory ? memory.duplicateOf : null
+  return {
+    memory_id: memory.memoryId,
+    agent_id: memory.agentId,
+    content: memory.content,
+    memory_type: memory.memoryType,
+    metadata: memory.metadata as Record<string, unknown>,
+    ...(memory.source === null
+      ? {}
+      : { source: { source_id: memory.source.sourceId, position: memory.source.position } }),
+    ...(memory.occurredAt === null ? {} : { occurred_at: memory.occurredAt }),
+    version: memory.version,
+    index_state: memory.indexState,
+    tokens: memory.tokens,
+    created_at: memory.createdAt,
+    updated_at: memory.updatedAt,
+    expires_at: memory.expiresAt,
+    ...(duplicate === null
+      ? {}
+      : { duplicate_of: { memory_id: duplicate.memoryId, similarity: duplicate.similarity } }),
+  }
+}
+
+export const fromNewMemoryBody = (body: NewMemoryBody): NewMemory => ({
+  content: body.content,
+  memoryType: body.memory_type,
+  metadata: body.metadata,
+  ttlSeconds: body.ttl_seconds,
+  occurredAt: body.occurred_at,
+  source: body.source === undefined ? null : { sourceId: body.source.source_id, position: body.source.position },
+})
+
+export const fromImportedBody = (body: ImportedMemoryBody): ImportedMemory => ({
+  ...fromNewMemoryBody({ ...body, memory_type: body.memory_type ?? undefined } as NewMemoryBody),
+  memoryId: body.memory_id,
+  createdAt: body.created_at,
+  expiresAt: body.expires_at,
+})
+
+export const fromChangeBody = (body: MemoryChangeBody): MemoryChange => ({
+  content: body.content,
+  metadata: body.metadata,
+  memoryType: body.memory_type,
+  ttlSeconds: body.ttl_seconds,
+})
+
+export const toVersionBody = (version: MemoryVersion) => ({
+  version: version.version,
+  content: version.content,
+  memory_type: version.memoryType,
+  metadata: version.metadata,
+  changed_by: version.changedBy,
+  created_at: version.createdAt,
+})
+
+export const toResultBody = ({ memory, score, scores }: SearchResult) => ({
+  memory: toMemoryBody(memory),
+  score,
+  scores,
+})

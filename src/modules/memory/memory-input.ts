@@ -1,0 +1,56 @@
+/** From what a client sent to rows that can be stored; everything that can be refused is refused here, before any write. */
+import type { Tokenizer } from '../../ports/tokenizer.ts'
+import type { FieldError } from '../../shared/errors.ts'
+import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
+import { contentHashOf } from './content-hash.ts'
+import { memoryInvalid } from './memory.errors.ts'
+import type { MemoryRow } from './memory.repository.ts'
+import type { NewMemory } from './memory-types.ts'
+
+export const contentCharactersMax = 32_768
+
+const contentErrors = (content: string): FieldError[] => {
+  if (content.trim() === '') return [{ pointer: '/content', detail: 'must hold more than white space' }]
+  if (content.length > contentCharactersMax * 2 || [...content].length > contentCharactersMax)
+    return [{ pointer: '/content', detail: `must not be longer than ${contentCharactersMax} characters` }]
+  return []
+}
+
+/** @throws AppError `memory.invalid` (422) naming each field to mend */
+export const ensureStorable = ({
+  content,
+  metadata,
+}: {
+  content?: string | undefined
+  metadata?: Metadata | undefined
+}) => {
+  const errors = [
+    ...(content === undefined ? [] : contentErrors(content)),
+    ...(metadata === undefined ? [] : metadataErrors(metadata)),
+  ]
+  if (errors.length > 0) throw memoryInvalid(errors)
+}
+
+/** Null: no limit of its own, so the agent's default applies. */
+export const expiryOf = (ttlSeconds: number | null | undefined, nowMs: number): string | null =>
+  ttlSeconds === null || ttlSeconds === undefined ? null : new Date(nowMs + ttlSeconds * 1000).toISOString()
+
+export const memoryRowOf = (
+  memory: NewMemory,
+  { memoryId, nowMs, tokenizer }: { memoryId: string; nowMs: number; tokenizer: Tokenizer },
+): MemoryRow => {
+  ensureStorable(memory)
+  return {
+    memory_id: memoryId,
+    content: memory.content,
+    memory_type: memory.memoryType ?? null,
+    metadata: memory.metadata ?? {},
+    source_id: memory.source?.sourceId ?? null,
+    source_position: memory.source?.position ?? null,
+    occurred_at: memory.occurredAt ?? null,
+    content_hash: contentHashOf(memory.content),
+    tokens: tokenizer.countText(memory.content),
+    created_at: new Date(nowMs).toISOString(),
+    expires_at: expiryOf(memory.ttlSeconds, nowMs),
+  }
+}

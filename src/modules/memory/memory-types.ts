@@ -1,0 +1,58 @@
+import type { SourcePosition } from '../../ports/vector-index.ts'
+import type { Metadata } from '../../shared/metadata.ts'
+
+/**
+ * `pending`: the index does not hold all of it yet (searches find it all the same); `failed`: the embedder refused its
+ * content, so only its words find it.
+ */
+export type IndexState = 'pending' | 'indexed' | 'failed'
+
+export type Memory = {
+  readonly memoryId: string
+  readonly agentId: string
+  readonly content: string
+  readonly memoryType: string | null
+  readonly metadata: Metadata
+  readonly source: SourcePosition | null
+  readonly occurredAt: string | null
+  readonly version: number
+  readonly revision: number
+  readonly indexState: IndexState
+  readonly tokens: number
+  /** Key id of who wrote this version. */
+  readonly changedBy: string
+  readonly createdAt: string
+  readonly updatedAt: string
+  readonly expiresAt: string | null
+}
+
+/** An existing memory that says the same. */
+export type Duplicate = { readonly memoryId: string; readonly similarity: number }
+
+export type AddedMemory = Memory & { readonly duplicateOf: Duplicate | null }
+
+export type MemoryVersion = {
+  readonly version: number
+  readonly content: string
+  readonly memoryType: string | null
+  readonly metadata: Metadata
+  readonly changedBy: string
+  readonly createdAt: string
+}
+
+export type NewMemory = {
+  readonly content: string
+  readonly memoryType?: string | null | undefined
+  readonly metadata?: Metadata | undefined
+  readonly ttlSeconds?: number | null | undefined
+  readonly occurredAt?: string | null | undefined
+  readonly source?: SourcePosition | null | undefined
+}
+
+export type MemoryChange = {
+  readonly content?: string | undefined
+  readonly metadata?: Metadata | undefined
+  readonly memoryType?: string | null | undefined
+  /** Null: it never expires. */
+  readonly ttlSeconds?: number | null | undefined
+}

@@ -1,0 +1,283 @@
+import { Type } from 'typebox'
+import { etagOf, parseIfMatch, requireIfMatch } from '../../http/etag.ts'
+import { problemBodyOf } from '../../http/problem.ts'
+import { type App, callerOf, tenantAccess } from '../../http/route.ts'
+import {
+  bodyProblems,
+  pageComponent,
+  pageQuery,
+  pageRequestOf,
+  problems,
+  toPageBody,
+} from '../../http/route-schemas.ts'
+import { clientIdPattern, idPattern } from '../../shared/ids.ts'
+import { isJsonObject } from '../../shared/json-limits.ts'
+import { ensureMetadata, type Metadata } from '../../shared/metadata.ts'
+import { refTo } from '../../shared/schema.ts'
+import { filterInvalid } from './memory.errors.ts'
+import { type MemoryChangeBody, memoryComponents, type NewMemoryBody, type SearchBody } from './memory.schemas.ts'
+import type { BatchResult, MemoryService } from './memory.service.ts'
+import { fromChangeBody, fromNewMemoryBody, toMemoryBody, toResultBody, toVersionBody } from './memory-body.ts'
+import type { MemorySearch } from './memory-search.service.ts'
+import { readNewMemory } from './read-memory.ts'
+
+export const agentParams = Type.Object({ agent_id: Type.String({ pattern: clientIdPattern }) })
+const memoryParams = Type.Object({
+  agent_id: Type.String({ pattern: clientIdPattern }),
+  memory_id: Type.String({ pattern: idPattern('mem') }),
+})
+const ifMatch = Type.Object({
+  'if-match': Type.Optional(Type.String({ maxLength: 64, description: 'The ETag that you read, such as "v3", or *.' })),
+})
+const listQuery = Type.Object(
+  {
+    ...pageQuery,
+    memory_type: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    metadata: Type.Optional(Type.String({ maxLength: 8_192, description: 'A JSON object; every pair must be equal.' })),
+    created_after: Type.Optional(Type.String({ format: 'date-time' })),
+    created_before: Type.Optional(Type.String({ format: 'date-time' })),
+    index_state: Type.Optional(Type.Union([Type.Literal('pending'), Type.Literal('indexed'), Type.Literal('failed')])),
+    order: Type.Optional(
+      Type.Union([Type.Literal('asc'), Type.Literal('desc')], { default: 'desc', description: 'By creation.' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+const defaultTopK = 10
+
+const headersOfMemory = {
+  ETag: { schema: { type: 'string' }, description: 'The version, for If-Match.' },
+}
+const memoryResponse = (description: string) => ({
+  description,
+  headers: headersOfMemory,
+  content: { 'application/json': { schema: { $ref: 'Memory' } } },
+})
+
+const parseFilter = (text: string | undefined): Metadata | null => {
+  if (text === undefined) return null
+  try {
+    const filter: unknown = JSON.parse(text)
+    if (isJsonObject(filter)) return filter
+  } catch {}
+  throw filterInvalid('metadata must be a JSON object such as {"topic":"drinks"}.')
+}
+
+export type MemoryRoutesDependencies = { readonly memories: MemoryService; readonly search: MemorySearch }
+
+export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoutesDependencies): void => {
+  for (const component of [...memoryComponents, pageComponent('Memory'), pageComponent('MemoryVersion')])
+    app.addSchema(component)
+
+  app.route({
+    method: 'POST',
+    url: '/v1/agents/:agent_id/memories',
+    config: { access: tenantAccess('memory:write') },
+    schema: {
+      operationId: 'addMemory',
+      summary: 'Add a memory',
+      tags: ['memories'],
+      params: agentParams,
+      body: refTo<NewMemoryBody>('NewMemory'),
+      response: { 201: memoryResponse('Stored.'), ...bodyProblems(409) },
+    },
+    handler: async (request, reply) => {
+      const { agent_id: agentId } = request.params
+      const memory = await memories.add(callerOf(request), { agentId, memory: fromNewMemoryBody(request.body) })
+      return reply
+        .code(201)
+        .header('Location', `/v1/agents/${agentId}/memories/${memory.memoryId}`)
+        .header('ETag', etagOf(memory.version))
+        .send(toMemoryBody(memory))
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/agents/:agent_id/memories/batch',
+    config: { access: tenantAccess('memory:write') },
+    schema: {
+      operationId: 'addMemories',
+      summary: 'Add up to 500 memories, each stored or rejected by itself',
+      tags: ['memories'],
+      params: agentParams,
+      body: refTo<{ memories: unknown[] }>('MemoryBatch'),
+      response: { 200: refTo<object>('MemoryBatchResult'), ...bodyProblems(409) },
+    },
+    handler: async (request) => {
+      const given = request.body.memories.map(readNewMemory)
+      const results = await memories.addMany(callerOf(request), { agentId: request.params.agent_id, memories: given })
+      const toBody = (result: BatchResult, index: number) =>
+        'memory' in result
+          ? { index, status: 'created', memory: toMemoryBody(result.memory) }
+          : { index, status: 'rejected', problem: problemBodyOf(result.problem, request.id) }
+      return { results: results.map(toBody) }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/agents/:agent_id/memories',
+    config: { access: tenantAccess('memory:read') },
+    schema: {
+      operationId: 'listMemories',
+      summary: 'List memories',
+      tags: ['memories'],
+      params: agentParams,
+      querystring: listQuery,
+      response: { 200: refTo<object>('MemoryPage'), ...problems() },
+    },
+    handler: async (request) => {
+      const { query } = request
+      const page = await memories.list(
+        callerOf(request),
+        {
+          agentId: request.params.agent_id,
+          memoryType: query.memory_type ?? null,
+          metadata: parseFilter(query.metadata),
+          createdAfter: query.created_after ?? null,
+          createdBefore: query.created_before ?? null,
+          indexState: query.index_state ?? null,
+          order: query.order ?? 'desc',
+        },
+        pageRequestOf(query),
+      )
+      return toPageBody(page, toMemoryBody)
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/agents/:agent_id/memories/search',
+    config: { access: tenantAccess('memory:read') },
+    schema: {
+      operationId: 'searchMemories',
+      summary: 'Search memories by meaning, by words, or both',
+      tags: ['memories'],
+      params: agentParams,
+      body: refTo<SearchBody>('SearchRequest'),
+      response: { 200: refTo<object>('SearchAnswer'), ...bodyProblems() },
+    },
+    handler: async (request) => {
+      const { body } = request
+      ensureMetadata(body.metadata_filter)
+      const answer = await search.search(callerOf(request), {
+        agentId: request.params.agent_id,
+        query: body.query,
+        topK: body.top_k ?? defaultTopK,
+        mode: body.mode ?? 'hybrid',
+        metadataFilter: body.metadata_filter ?? {},
+        memoryType: body.memory_type ?? null,
+        minScore: body.min_score ?? null,
+      })
+      return { results: answer.results.map(toResultBody), degraded: answer.degraded }
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/agents/:agent_id/memories/:memory_id',
+    config: { access: tenantAccess('memory:read') },
+    schema: {
+      operationId: 'getMemory',
+      summary: 'Get a memory',
+      tags: ['memories'],
+      params: memoryParams,
+      response: { 200: memoryResponse('The memory.'), ...problems(404) },
+    },
+    handler: async (request, reply) => {
+      const { agent_id: agentId, memory_id: memoryId } = request.params
+      const memory = await memories.get(callerOf(request), { agentId, memoryId })
+      return reply.header('ETag', etagOf(memory.version)).send(toMemoryBody(memory))
+    },
+  })
+
+  app.route({
+    method: 'PATCH',
+    url: '/v1/agents/:agent_id/memories/:memory_id',
+    config: { access: tenantAccess('memory:write') },
+    schema: {
+      operationId: 'updateMemory',
+      summary: 'Change a memory; the previous version is kept',
+      tags: ['memories'],
+      params: memoryParams,
+      headers: ifMatch,
+      body: refTo<MemoryChangeBody>('MemoryChange'),
+      response: { 200: memoryResponse('The new version.'), ...bodyProblems(404, 412, 428) },
+    },
+    handler: async (request, reply) => {
+      const { agent_id: agentId, memory_id: memoryId } = request.params
+      const memory = await memories.update(callerOf(request), {
+        agentId,
+        memoryId,
+        expected: requireIfMatch(request.headers['if-match']),
+        change: fromChangeBody(request.body),
+      })
+      return reply.header('ETag', etagOf(memory.version)).send(toMemoryBody(memory))
+    },
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/v1/agents/:agent_id/memories/:memory_id',
+    config: { access: tenantAccess('memory:write') },
+    schema: {
+      operationId: 'deleteMemory',
+      summary: 'Delete a memory with its versions, for good',
+      tags: ['memories'],
+      params: memoryParams,
+      headers: ifMatch,
+      response: { 204: Type.Null({ description: 'Gone.' }), ...problems(404, 412, 428) },
+    },
+    handler: async (request, reply) => {
+      const { agent_id: agentId, memory_id: memoryId } = request.params
+      const expected = requireIfMatch(request.headers['if-match'])
+      await memories.delete(callerOf(request), { agentId, memoryId, expected })
+      return reply.code(204).send(null)
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/agents/:agent_id/memories/:memory_id/versions',
+    config: { access: tenantAccess('memory:read') },
+    schema: {
+      operationId: 'listMemoryVersions',
+      summary: 'List the versions of a memory, the newest first',
+      tags: ['memories'],
+      params: memoryParams,
+      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      response: { 200: refTo<object>('MemoryVersionPage'), ...problems(404) },
+    },
+    handler: async (request) => {
+      const { agent_id: agentId, memory_id: memoryId } = request.params
+      const page = await memories.listVersions(callerOf(request), { agentId, memoryId }, pageRequestOf(request.query))
+      return toPageBody(page, toVersionBody)
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/agents/:agent_id/memories/:memory_id/revert',
+    config: { access: tenantAccess('memory:write') },
+    schema: {
+      operationId: 'revertMemory',
+      summary: 'Make an older version the newest one',
+      tags: ['memories'],
+      params: memoryParams,
+      headers: ifMatch,
+      body: refTo<{ version: number }>('MemoryRevert'),
+      response: { 200: memoryResponse('The new version.'), ...bodyProblems(404, 409, 412) },
+    },
+    handler: async (request, reply) => {
+      const { agent_id: agentId, memory_id: memoryId } = request.params
+      const memory = await memories.revert(callerOf(request), {
+        agentId,
+        memoryId,
+        version: request.body.version,
+        expected: parseIfMatch(request.headers['if-match']) ?? '*',
+      })
+      return reply.header('ETag', etagOf(memory.version)).send(toMemoryBody(memory))
+    },
+  })
+}

@@ -1,0 +1,139 @@
+/**
+ * Turns what the vector index answers into one ranking.
+ *
+ * Hybrid adds, it never counts ranks: reciprocal rank fusion fell below words alone with every embedder measured. A
+ * memory's own evidence is
+ *   own = (keyword / best keyword + 0.5 x semantic, min-max scaled over the hits) / 1.5,
+ * and a memory that is a piece of an ordered source is also judged by its surroundings, because an answer often stands
+ * beside the words of the question rather than among them:
+ *   score = (own + 0.7 x near + 0.7 x best own of its source) / 2.4,
+ *   near  = own of the two pieces before and after it (1 for the adjacent, 1/2 for the next), summed, and scaled so that
+ *           the best-surrounded hit has as much as the strongest hit.
+ * Surroundings are read from the hits alone: a neighbour that is no hit counts nothing, so no further query is needed.
+ * The weights lie on a plateau (0.5 to 0.7 each, 0.4 to 0.5 for semantic, moves dialogue recall@10 by under a point).
+ *
+ * Invariants: without sources the score is `own`, which is plain hybrid; a memory without a source is never changed by
+ * what other memories' sources are; every score is finite, hybrid scores lie in 0..1; the order depends on the set of
+ * hits, not on their sequence, and equal scores are ordered by id. Cost: linear in the hits, plus one sort.
+ */
+
+import type { IndexAnswer, IndexHit, SourcePosition } from '../../ports/vector-index.ts'
+
+/** `semantic`: cosine alone, as in the AgeMem paper. `keyword`: words alone. */
+export type RankingMode = 'hybrid' | 'semantic' | 'keyword'
+
+export type RankedMemory = {
+  readonly memoryId: string
+  /** hybrid: 0..1, comparable within one answer only. semantic: the cosine. keyword: the BM25 sum, without upper bound. */
+  readonly score: number
+  /** What the index gave: the cosine and the BM25 sum; absent when the memory was not among the hits of that kind. */
+  readonly scores: { readonly semantic?: number; readonly keyword?: number }
+}
+
+/**
+ * Hits of each kind that hybrid should be given. On 370 to 2,000 dialogue turns 100 lost 2 to 3 points of recall@10,
+ * and 400 moved it by half a point either way.
+ */
+export const hybridHitsPerKind = 300
+
+const semanticWeight = 0.5
+const nearWeight = 0.7
+const sourceWeight = 0.7
+const neighbourWeights: readonly (readonly [offset: number, weight: number])[] = [
+  [-2, 0.5],
+  [-1, 1],
+  [1, 1],
+  [2, 0.5],
+]
+
+/** All hits of the mode, best first. */
+export function rankMemories(mode: RankingMode, answer: IndexAnswer): RankedMemory[] {
+  const candidates = collectCandidates({
+    dense: mode === 'keyword' ? [] : answer.dense,
+    sparse: mode === 'semantic' ? [] : answer.sparse,
+  })
+  const scores = mode === 'hybrid' ? hybridScores(candidates) : candidates.map(({ scores }) => scores[mode] ?? 0)
+  return candidates
+    .map(({ memoryId, scores: kinds }, index) => ({ memoryId, score: scores[index] ?? 0, scores: kinds }))
+    .sort((left, right) => right.score - left.score || (left.memoryId < right.memoryId ? -1 : 1))
+}
+
+type Candidate = {
+  readonly memoryId: string
+  readonly source: SourcePosition | null
+  readonly scores: { semantic?: number; keyword?: number }
+}
+
+function collectCandidates(answer: IndexAnswer): Candidate[] {
+  const byId = new Map<string, Candidate>()
+  const collect = (kind: 'semantic' | 'keyword', hits: readonly IndexHit[]) => {
+    for (const { memoryId, score, source } of hits) {
+      if (!Number.isFinite(score)) continue
+      const candidate = byId.get(memoryId) ?? { memoryId, source, scores: {} }
+      candidate.scores[kind] = Math.max(score, candidate.scores[kind] ?? score)
+      byId.set(memoryId, candidate)
+    }
+  }
+  collect('semantic', answer.dense)
+  collect('keyword', answer.sparse)
+  return [...byId.values()]
+}
+
+function hybridScores(candidates: readonly Candidate[]): number[] {
+  const own = ownScores(candidates)
+  const sources = groupBySource(candidates, own)
+  const near = candidates.map(({ source }) => nearOf(source, sources))
+  const nearScale = ratio(largest(own), largest(near))
+  return candidates.map(({ source }, index) => {
+    const ownScore = own[index] ?? 0
+    if (source === null) return ownScore
+    const best = sources.get(source.sourceId)?.best ?? 0
+    const total = ownScore + nearWeight * nearScale * (near[index] ?? 0) + sourceWeight * best
+    // Rounding alone could lift a sum of perfect parts above 1.
+    return Math.min(1, total / (1 + nearWeight + sourceWeight))
+  })
+}
+
+/** Plain hybrid. A memory that is no hit of a kind has nothing of that kind, which is what the last hit has too. */
+function ownScores(candidates: readonly Candidate[]): number[] {
+  const keywordBest = largest(candidates.map(({ scores }) => scores.keyword ?? 0))
+  const cosines = candidates.flatMap(({ scores }) => scores.semantic ?? [])
+  const semanticBest = cosines.reduce((best, cosine) => Math.max(best, cosine), -Infinity)
+  const semanticWorst = cosines.reduce((worst, cosine) => Math.min(worst, cosine), Infinity)
+  const span = semanticBest - semanticWorst
+  return candidates.map(({ scores: { semantic, keyword } }) => {
+    const words = ratio(Math.max(0, keyword ?? 0), keywordBest)
+    const scaled = semantic === undefined ? 0 : span > 0 ? (semantic - semanticWorst) / span : 1
+    return (words + semanticWeight * scaled) / (1 + semanticWeight)
+  })
+}
+
+type SourceEvidence = { best: number; readonly ownByPosition: Map<number, number> }
+
+/** Two memories may claim one position (a piece stored twice): the stronger one stands for it. */
+function groupBySource(candidates: readonly Candidate[], own: readonly number[]): Map<string, SourceEvidence> {
+  const sources = new Map<string, SourceEvidence>()
+  candidates.forEach(({ source }, index) => {
+    if (source === null) return
+    const evidence = sources.get(source.sourceId) ?? { best: 0, ownByPosition: new Map() }
+    const ownScore = own[index] ?? 0
+    evidence.best = Math.max(evidence.best, ownScore)
+    evidence.ownByPosition.set(source.position, Math.max(ownScore, evidence.ownByPosition.get(source.position) ?? 0))
+    sources.set(source.sourceId, evidence)
+  })
+  return sources
+}
+
+function nearOf(source: SourcePosition | null, sources: ReadonlyMap<string, SourceEvidence>): number {
+  if (source === null) return 0
+  const ownByPosition = sources.get(source.sourceId)?.ownByPosition
+  return neighbourWeights.reduce(
+    (sum, [offset, weight]) => sum + weight * (ownByPosition?.get(source.position + offset) ?? 0),
+    0,
+  )
+}
+
+const largest = (values: readonly number[]): number => values.reduce((best, value) => Math.max(best, value), 0)
+
+/** 0 where there is nothing to divide by; a quotient of sums too small to divide by is held to a finite number. */
+const ratio = (part: number, whole: number): number => (whole > 0 ? Math.min(part / whole, Number.MAX_VALUE) : 0)

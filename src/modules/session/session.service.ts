@@ -1,0 +1,103 @@
+import type { Database, TenantTransaction } from '../../ports/database.ts'
+import type { Caller } from '../../shared/caller.ts'
+import type { CreateId } from '../../shared/ids.ts'
+import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
+import { countSession, ensureAgent } from '../agent/agent.repository.ts'
+import { ensureAgentAllowed } from '../agent/agent-access.ts'
+import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import { sessionExists, sessionNotFound } from './session.errors.ts'
+import { closeSession, findSession, insertSession, listSessions, type StoredSession } from './session.repository.ts'
+import type { Session, SessionOptions, SessionStatus } from './session-types.ts'
+
+export type NewSession = {
+  readonly agentId: string
+  readonly sessionId?: string | undefined
+  readonly budgetTokens?: number | undefined
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  readonly options?: SessionOptions | undefined
+}
+
+export type SessionServiceOptions = {
+  readonly database: Database
+  readonly idempotency: Idempotency
+  readonly createId: CreateId
+  readonly defaultBudgetTokens: number
+}
+
+/** Puts the session's first messages into its context, in the transaction that creates it. */
+export type StartContext = (tx: TenantTransaction, session: StoredSession) => Promise<Session>
+
+export type SessionService = ReturnType<typeof createSessionService>
+
+export const createSessionService = ({
+  database,
+  idempotency,
+  createId,
+  defaultBudgetTokens,
+}: SessionServiceOptions) => {
+  const optionsFor = (defaults: { filterThreshold?: number; topK?: number }, own: SessionOptions | undefined) => ({
+    ...(defaults.filterThreshold === undefined ? {} : { filterThreshold: defaults.filterThreshold }),
+    ...(defaults.topK === undefined ? {} : { topK: defaults.topK }),
+    ...own,
+  })
+
+  const get = async (caller: Caller, sessionId: string): Promise<Session> => {
+    const session = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
+    return ensureReachable(caller, session)
+  }
+
+  return {
+    create: async (caller: Caller, input: NewSession, startContext: StartContext): Promise<Session> => {
+      ensureAgentAllowed(caller, input.agentId)
+      return idempotency.runOnce<Session>(caller, {
+        agentId: input.agentId,
+        operation: (commit) =>
+          commit(async (tx) => {
+            const agent = await ensureAgent(tx, { agentId: input.agentId, spaceId: createId('spc') })
+            const session = await insertSession(tx, {
+              sessionId: input.sessionId ?? createId('ses'),
+              agentId: input.agentId,
+              options: optionsFor(agent.defaults, input.options),
+              metadata: input.metadata ?? {},
+              budgetTokens: input.budgetTokens ?? agent.defaults.budgetTokens ?? defaultBudgetTokens,
+            })
+            if (session === null) throw sessionExists()
+            await countSession(tx, input.agentId)
+            return startContext(tx, session)
+          }),
+      })
+    },
+
+    get,
+
+    list: async (
+      caller: Caller,
+      { agentId, status }: { agentId: string | null; status: SessionStatus | null },
+      { cursor, limit }: PageRequest,
+    ): Promise<Page<Session>> => {
+      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const rows = await database.transact(
+        caller.tenantId,
+        (tx) => listSessions(tx, { agentId, status, only: caller.agentIds, after, limit: limit + 1 }),
+        caller,
+      )
+      return pageOf(rows, { limit, keysOf: (session) => [session.sessionId], map: (session) => session })
+    },
+
+    /** Closing twice is closing once. */
+    close: async (caller: Caller, sessionId: string): Promise<Session> => {
+      const { agentId } = await get(caller, sessionId)
+      return idempotency.runOnce<Session>(caller, {
+        agentId,
+        operation: (commit) => commit(async (tx) => ensureReachable(caller, await closeSession(tx, sessionId))),
+      })
+    },
+  }
+}
+
+/** The session, when it is there and the key may see its agent. A foreign one is a missing one. */
+export const ensureReachable = (caller: Caller, session: StoredSession | null): StoredSession => {
+  if (session === null) throw sessionNotFound()
+  if (caller.agentIds !== null && !caller.agentIds.includes(session.agentId)) throw sessionNotFound()
+  return session
+}

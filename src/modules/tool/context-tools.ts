@@ -1,0 +1,93 @@
+/** SUMMARY (eq. 14) and FILTER (eq. 15). */
+import type { Embedder } from '../../ports/embedder.ts'
+import type { Caller } from '../../shared/caller.ts'
+import { refused } from '../context/context.errors.ts'
+import type { ContextService } from '../context/context.service.ts'
+import type { ContextMessage } from '../context/context-types.ts'
+import { bestSimilarity, criteriaParts } from '../context/filter-criteria.ts'
+import { comparableText, filterCandidates, planFilter } from '../context/plan-filter.ts'
+import type { PreparedTool, Tools } from './tool-run.ts'
+
+export type ContextToolsOptions = {
+  readonly contexts: ContextService
+  readonly embedder: Embedder
+  /** Where neither the session nor its agent sets one. */
+  readonly defaultFilterThreshold: number
+  readonly embedTimeoutMs: number
+}
+
+export const createContextTools = ({
+  contexts,
+  embedder,
+  defaultFilterThreshold,
+  embedTimeoutMs,
+}: ContextToolsOptions): Pick<Tools, 'summary_context' | 'filter_context'> => {
+  /** Best cosine of each message to the criteria, whole or in parts: two batched calls, whatever the number of messages. */
+  const compare = async (
+    caller: Caller,
+    criteria: string,
+    messages: readonly ContextMessage[],
+  ): Promise<ReadonlyMap<string, number>> => {
+    if (messages.length === 0) return new Map()
+    const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(embedTimeoutMs)])
+    const [parts, vectors] = await Promise.all([
+      embedder.embed(criteriaParts(criteria), 'query', { signal }),
+      embedder.embed(messages.map(comparableText), 'passage', { signal }),
+    ])
+    return new Map(
+      messages.flatMap(({ messageId }, at) => {
+        const vector = vectors[at]
+        return vector === undefined ? [] : [[messageId, bestSimilarity(vector, parts)] as const]
+      }),
+    )
+  }
+
+  return {
+    summary_context: async ({ caller, snapshot, callerMessageId }, { span }): Promise<PreparedTool> => {
+      const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, signal: caller.signal })
+      if ('outcome' in prepared) throw refused(prepared)
+      const { plan, written } = prepared
+      return {
+        degraded: [],
+        apply: async (tx) => {
+          const { sessionId } = snapshot.session
+          const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: snapshot.context.version, plan })
+          const result = {
+            edit_id: applied.edit.editId,
+            summary_message_id: plan.added[0]?.messageId,
+            summary: written.text,
+            replaced_message_ids: plan.removed.map(({ messageId }) => messageId),
+            tokens_before: plan.tokensBefore,
+            tokens_after: plan.tokensAfter,
+            written_by: written.writtenBy,
+          }
+          return { result, effective: true, context: applied.context }
+        },
+      }
+    },
+
+    filter_context: async ({ caller, snapshot, callerMessageId }, { criteria }): Promise<PreparedTool> => {
+      const { session, context } = snapshot
+      const threshold = session.options.filterThreshold ?? defaultFilterThreshold
+      const similarities = await compare(caller, criteria, filterCandidates(context, callerMessageId))
+      const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
+      const removed =
+        planned.outcome === 'edit' && planned.plan.details.kind === 'filter' ? planned.plan.details.removed : []
+      const result = {
+        removed: removed.map(({ messageId, similarity }) => ({ message_id: messageId, similarity })),
+        tokens_before: context.tokens,
+        tokens_after: planned.outcome === 'edit' ? planned.plan.tokensAfter : context.tokens,
+        threshold,
+      }
+      return {
+        degraded: [],
+        apply: async (tx) => {
+          if (planned.outcome === 'unchanged') return { result, effective: false, context: null }
+          const { sessionId } = session
+          const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
+          return { result: { edit_id: applied.edit.editId, ...result }, effective: true, context: applied.context }
+        },
+      }
+    },
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * What a tool is made of beside its definition. `prepare` does the slow part (model, embedder, index) on a snapshot with
+ * no transaction open; `apply` is the effect, inside the one short transaction that also records the call.
+ */
+import type { TenantTransaction } from '../../ports/database.ts'
+import type { Caller } from '../../shared/caller.ts'
+import type { Snapshot } from '../context/context.service.ts'
+import type { ContextMeasure } from '../session/session-types.ts'
+import type { ToolArguments, ToolKey } from './tool-parameters.ts'
+
+/**
+ * How a RETRIEVE enters the context: as a pair of call and result that the service makes up (`pair`), as the result of a
+ * call that stands in the context (`result`), or not at all, since the client appends it (`none`).
+ */
+export type RecallForm =
+  | { readonly form: 'pair' }
+  | { readonly form: 'result'; readonly toolCallId: string }
+  | { readonly form: 'none' }
+
+export type ToolRun = {
+  readonly caller: Caller
+  readonly snapshot: Snapshot
+  /** The assistant message that makes the call, when it stands in the context. */
+  readonly callerMessageId: string | null
+  readonly recall: RecallForm
+}
+
+export type ToolEffect = {
+  readonly result: Readonly<Record<string, unknown>>
+  /** Did memory or context change? */
+  readonly effective: boolean
+  /** The context after the call, when the call changed it. */
+  readonly context: ContextMeasure | null
+  /** True when the effect put the call's result into the context itself. */
+  readonly hasAnswered?: boolean
+}
+
+export type PreparedTool = {
+  readonly degraded: readonly string[]
+  apply(tx: TenantTransaction): Promise<ToolEffect>
+}
+
+export type Tools = { readonly [Key in ToolKey]: (run: ToolRun, args: ToolArguments[Key]) => Promise<PreparedTool> }

@@ -1,0 +1,102 @@
+import { type TSchema, Type } from 'typebox'
+import { type App, callerOf, tenantAccess } from '../../http/route.ts'
+import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { refTo } from '../../shared/schema.ts'
+import { sessionParams } from '../session/session.routes.ts'
+import { toMeasureBody } from '../session/session-body.ts'
+import { type ModelOutputBody, toolComponents } from './tool.schemas.ts'
+import type { StepAnswer, ToolAnswer, ToolService } from './tool.service.ts'
+import { toolDefinitions, toolKeys } from './tool-definitions.ts'
+import { formatTools, type ToolFormat, toolFormats } from './tool-formats.ts'
+import { toolBodies } from './tool-parameters.ts'
+
+const toToolAnswerBody = (answer: ToolAnswer) => ({
+  tool: answer.tool,
+  step_id: answer.stepId,
+  result: answer.result,
+  context: toMeasureBody(answer.context),
+  degraded: answer.degraded,
+})
+
+const toStepAnswerBody = (step: StepAnswer) => ({
+  step_id: step.stepId,
+  ...(step.think === null ? {} : { think: step.think }),
+  ...(step.answer === null ? {} : { answer: step.answer }),
+  calls: step.calls.map((call) => ({
+    tool_call_id: call.toolCallId,
+    name: call.name,
+    status: call.status,
+    ...(call.problem === null ? { result: call.result } : { problem: call.problem }),
+  })),
+  messages: step.messages,
+  violations: step.violations,
+  context: toMeasureBody(step.context),
+})
+
+export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }): void => {
+  for (const component of toolComponents) app.addSchema(component)
+
+  for (const key of toolKeys) {
+    const { operationId, title } = toolDefinitions[key]
+    app.route({
+      method: 'POST',
+      url: `/v1/sessions/:session_id/tools/${key}`,
+      config: { access: tenantAccess('session:write') },
+      schema: {
+        operationId,
+        summary: title,
+        tags: ['tools'],
+        params: sessionParams,
+        body: toolBodies[key] as TSchema,
+        response: { 200: refTo<object>('ToolAnswer'), ...bodyProblems(404, 409) },
+      },
+      // The tool checks its arguments itself, so that every door gives the same reasons.
+      attachValidation: true,
+      handler: async (request) => {
+        const { session_id: sessionId } = request.params
+        return toToolAnswerBody(
+          await tools.call(callerOf(request), { sessionId, key, args: request.body, door: 'http' }),
+        )
+      },
+    })
+  }
+
+  app.route({
+    method: 'POST',
+    url: '/v1/sessions/:session_id/tool_calls',
+    config: { access: tenantAccess('session:write') },
+    schema: {
+      operationId: 'callTools',
+      summary: "Run what a model wrote: raw text, or OpenAI's tool_calls",
+      tags: ['tools'],
+      params: sessionParams,
+      body: refTo<ModelOutputBody>('ModelOutput'),
+      response: { 200: refTo<object>('StepAnswer'), ...bodyProblems(404, 409) },
+    },
+    handler: async (request) => {
+      const { output, tool_calls: toolCalls, append = false } = request.body
+      const step = await tools.callAll(callerOf(request), {
+        sessionId: request.params.session_id,
+        output: { output, toolCalls, append },
+      })
+      return toStepAnswerBody(step)
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/tools',
+    config: { access: tenantAccess('session:read') },
+    schema: {
+      operationId: 'listTools',
+      summary: 'List the tool definitions, in the form that a client passes on to its model',
+      tags: ['tools'],
+      querystring: Type.Object(
+        { format: Type.Optional(Type.Union(toolFormats.map((format) => Type.Literal(format)))) },
+        { additionalProperties: false },
+      ),
+      response: { 200: refTo<object>('ToolList'), ...problems() },
+    },
+    handler: async (request) => ({ tools: formatTools((request.query.format ?? 'agemem') as ToolFormat) }),
+  })
+}

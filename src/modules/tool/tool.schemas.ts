@@ -1,0 +1,65 @@
+import { Type } from 'typebox'
+import { toolKeys } from './tool-definitions.ts'
+
+export const toolAnswerSchema = Type.Object(
+  {
+    tool: Type.Union(toolKeys.map((key) => Type.Literal(key))),
+    step_id: Type.String(),
+    result: Type.Record(Type.String(), Type.Unknown()),
+    context: Type.Ref('ContextMeasure'),
+    degraded: Type.Array(Type.String(), { description: 'Parts that could not take part, and were stood in for.' }),
+  },
+  { $id: 'ToolAnswer' },
+)
+
+export const modelOutputSchema = Type.Object(
+  {
+    output: Type.Optional(
+      Type.String({ maxLength: 1_048_576, description: 'Raw text: <think>, then <tool_call> or <answer>.' }),
+    ),
+    tool_calls: Type.Optional(Type.Array(Type.Unknown(), { maxItems: 1_000, description: 'As OpenAI has them.' })),
+    append: Type.Optional(Type.Boolean({ description: 'Store the assistant message and the tool messages.' })),
+  },
+  {
+    $id: 'ModelOutput',
+    additionalProperties: false,
+    examples: [
+      {
+        output:
+          '<think>Worth keeping.</think><tool_call>[{"name":"Add_memory","arguments":{"content":"Moved to Lisbon."}}]</tool_call>',
+      },
+    ],
+  },
+)
+export type ModelOutputBody = { output?: string; tool_calls?: unknown[]; append?: boolean }
+
+export const stepAnswerSchema = Type.Object(
+  {
+    step_id: Type.String(),
+    think: Type.Optional(Type.String()),
+    answer: Type.Optional(Type.String()),
+    calls: Type.Array(
+      Type.Object({
+        tool_call_id: Type.String(),
+        name: Type.String(),
+        status: Type.Union([Type.Literal('ok'), Type.Literal('error')]),
+        result: Type.Optional(Type.Unknown()),
+        problem: Type.Optional(Type.Unknown()),
+      }),
+    ),
+    messages: Type.Array(
+      Type.Object({ role: Type.Literal('tool'), tool_call_id: Type.String(), content: Type.String() }),
+      { description: 'To append after the assistant message that made the calls.' },
+    ),
+    violations: Type.Array(Type.Object({ code: Type.String(), detail: Type.String(), count: Type.Integer() })),
+    context: Type.Ref('ContextMeasure'),
+  },
+  { $id: 'StepAnswer' },
+)
+
+export const toolListSchema = Type.Object(
+  { tools: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
+  { $id: 'ToolList' },
+)
+
+export const toolComponents = [toolAnswerSchema, modelOutputSchema, stepAnswerSchema, toolListSchema] as const

@@ -1,0 +1,90 @@
+/** Steps are the events that trajectories are made of: what was said, what was called, what it changed. */
+import type { TenantTransaction } from '../../ports/database.ts'
+import { sql } from '../../shared/sql.ts'
+
+export type StepDoor = 'http' | 'tool_calls' | 'mcp' | 'policy'
+
+export type RecordedCall = {
+  readonly toolCallId: string
+  readonly name: string
+  readonly arguments: unknown
+  readonly status: 'ok' | 'error'
+  /** Did memory or context change? */
+  readonly effective: boolean
+  readonly result: unknown
+  readonly problem: unknown
+}
+
+export type NewStep = {
+  readonly sessionId: string
+  readonly stepId: string
+  readonly door: StepDoor
+  readonly think: string | null
+  readonly answer: string | null
+  readonly violations: readonly unknown[]
+  readonly contextVersion: number
+}
+
+/** `exists`: a step with this id was opened before; `refused`: the session is closed or gone. */
+export type OpenedStep = 'opened' | 'exists' | 'refused'
+
+/** Takes the session's next step, once per id. */
+export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<OpenedStep> => {
+  const rows = await tx.query<{ opened: number }>(sql`
+    with turn as (
+      update session set next_step = next_step + 1
+      where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and status = 'open'
+      returning next_step
+    ), recorded as (
+      insert into step (tenant_id, session_id, step_id, step_order, door, think, answer, violations,
+        context_version_before, context_version_after)
+      select ${tx.tenantId}, ${step.sessionId}, ${step.stepId}, next_step, ${step.door}, ${step.think}, ${step.answer},
+        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion}
+      from turn on conflict do nothing returning 1
+    )
+    select (select count(*) from recorded) as opened from turn`)
+  if (rows[0] === undefined) return 'refused'
+  return rows[0].opened === 1 ? 'opened' : 'exists'
+}
+
+/** Adds one call to a step, in the transaction of the call's effect. */
+export const recordCall = async (
+  tx: TenantTransaction,
+  {
+    sessionId,
+    stepId,
+    ordinal,
+    call,
+    contextVersion,
+  }: { sessionId: string; stepId: string; ordinal: number; call: RecordedCall; contextVersion: number },
+): Promise<void> => {
+  await tx.query(sql`
+    with stepped as (
+      update step set context_version_after = ${contextVersion}
+      where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and step_id = ${stepId}
+    )
+    insert into tool_call (tenant_id, session_id, step_id, ordinal, tool_call_id, name, arguments, status, effective,
+      result, problem)
+    values (${tx.tenantId}, ${sessionId}, ${stepId}, ${ordinal}, ${call.toolCallId}, ${call.name},
+      ${JSON.stringify(call.arguments ?? {})}::jsonb, ${call.status}, ${call.effective},
+      ${JSON.stringify(call.result ?? null)}::jsonb, ${JSON.stringify(call.problem ?? null)}::jsonb)`)
+}
+
+/** The calls of a step that were recorded, by ordinal. */
+export const findCalls = async (
+  tx: TenantTransaction,
+  { sessionId, stepId }: { sessionId: string; stepId: string },
+): Promise<readonly RecordedCall[]> => {
+  const rows = await tx.query<{
+    tool_call_id: string
+    name: string
+    arguments: unknown
+    status: RecordedCall['status']
+    effective: boolean
+    result: unknown
+    problem: unknown
+  }>(sql`
+    select tool_call_id, name, arguments, status, effective, result, problem from tool_call
+    where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and step_id = ${stepId} order by ordinal`)
+  return rows.map(({ tool_call_id, ...call }) => ({ ...call, toolCallId: tool_call_id }))
+}

@@ -1,0 +1,32 @@
+/** Who asks: known from the key alone, never from a path, a body or a header. Every service verb takes it first. */
+export const tenantScopes = [
+  'memory:read',
+  'memory:write',
+  'session:read',
+  'session:write',
+  'policy:run',
+  'trajectory:read',
+  'trajectory:write',
+  'rollout:run',
+  'keys:manage',
+  'usage:read',
+  'audit:read',
+] as const
+
+export type Scope = (typeof tenantScopes)[number]
+
+/** What the client sent as Idempotency-Key, with the SHA-256 of method, path and body. */
+export type IdempotencyClaim = { readonly key: string; readonly requestHash: Buffer }
+
+export type Caller = {
+  readonly tenantId: string
+  /** Key id, for audit and `changed_by`. */
+  readonly actor: string
+  readonly scopes: readonly Scope[]
+  /** Agents the key is bound to; null: every agent of the tenant. */
+  readonly agentIds: readonly string[] | null
+  readonly requestId: string
+  /** Aborted when the client goes away or the request's deadline passes. */
+  readonly signal: AbortSignal
+  readonly idempotency: IdempotencyClaim | null
+}
