@@ -33,6 +33,8 @@ export type Beat =
   | { readonly kind: 'filter'; readonly criteria: string; readonly why: string }
   | { readonly kind: 'summary'; readonly span: string; readonly why: string }
 
+export type BeatOf<Kind extends Beat['kind']> = Extract<Beat, { kind: Kind }>
+
 const nora = (content: string): Line => ({ role: 'user', content })
 const helper = (content: string): Line => ({ role: 'assistant', content })
 const aside = (line: Line): Line => ({ ...line, chatter: true })

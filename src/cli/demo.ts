@@ -2,9 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { eraseAgents } from '../evaluation/retrieval-runner.ts'
 import { demoBeats, finalChecks } from './demo-conversation.ts'
-import { createDemoPlayer } from './demo-player.ts'
+import { closingText, playBeat, playCheck } from './demo-player.ts'
 import { createScreen } from './demo-screen.ts'
+import { createDemoStage } from './demo-stage.ts'
+import type { HttpClient } from './http-client.ts'
 import { type Clients, runCommand, UsageError, withService } from './run-command.ts'
 
 const usage = `Usage: npm run demo -- [options]
@@ -49,36 +52,36 @@ const intro =
   'gives it six tools. ADD, UPDATE, DELETE and RETRIEVE tend a long-term memory; SUMMARY, FILTER and RETRIEVE tend the ' +
   'context. Here a script plays a wise agent; a trained model makes the same calls by itself.'
 
-const tell = async ({ client, cleanupClient }: Clients, options: Options, signal: AbortSignal): Promise<number> => {
-  const agentId = `demo-${randomBytes(4).toString('hex')}`
+const play = async (
+  client: HttpClient,
+  agentId: string,
+  { pauseMs, signal }: { pauseMs: number; signal: AbortSignal },
+) => {
   const hasColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
   const screen = createScreen({ write: (text) => process.stdout.write(text), hasColours })
-  const pause = async () => {
-    if (options.pauseMs > 0) await delay(options.pauseMs, undefined, { signal })
+  screen.plain(intro)
+  const stage = await createDemoStage({ client, screen, agentId, signal })
+  for (const beat of demoBeats) {
+    await playBeat(stage, beat)
+    if (pauseMs > 0) await delay(pauseMs, undefined, { signal })
   }
+  screen.heading('What memory holds now')
+  for (const check of finalChecks) await playCheck(stage, check)
+  screen.blank()
+  screen.plain(await closingText(stage))
+  if (stage.failures.length === 0) return 0
+  screen.plain(`${stage.failures.length} expectation(s) did not hold: see FAILED above.`)
+  return 1
+}
+
+const playAndErase = async ({ client, cleanupClient }: Clients, options: Options, signal: AbortSignal) => {
+  const agentId = `demo-${randomBytes(4).toString('hex')}`
   try {
-    screen.plain(intro)
-    const player = await createDemoPlayer({ client, screen, agentId, signal, pause })
-    await player.playAll(demoBeats)
-    screen.heading('What memory holds now')
-    await player.checkAll(finalChecks)
-    const { messages, saidTokens, peakTokens, context, calls, memories } = await player.balance()
-    screen.blank()
-    screen.plain(
-      `${messages} messages with ${saidTokens} tokens were said. The context never held more than ${peakTokens} of ` +
-        `${context.budget_tokens} and holds ${context.tokens} now; ${memories} memories hold what matters. ` +
-        `${calls} calls did that.`,
-    )
-    if (player.failures.length > 0)
-      screen.plain(`${player.failures.length} expectation(s) did not hold, see FAILED above.`)
-    return player.failures.length === 0 ? 0 : 1
+    return await play(client, agentId, { pauseMs: options.pauseMs, signal })
   } finally {
     if (options.url !== undefined && !options.keeps) {
-      await cleanupClient
-        .eraseAgent(agentId, { signal: AbortSignal.timeout(eraseTimeoutMs) })
-        .catch((error: unknown) => {
-          process.stderr.write(`could not erase the agent ${agentId}: ${String(error)}\n`)
-        })
+      const failures = await eraseAgents(cleanupClient, [agentId], AbortSignal.timeout(eraseTimeoutMs))
+      for (const failure of failures) process.stderr.write(`could not erase the agent ${failure}\n`)
     }
   }
 }
@@ -90,7 +93,7 @@ const main = async (signal: AbortSignal): Promise<number> => {
     return 0
   }
   const announce = (line: string) => process.stderr.write(`${line}\n\n`)
-  return withService(options, { signal, announce }, (clients) => tell(clients, options, signal))
+  return withService(options, { signal, announce }, (clients) => playAndErase(clients, options, signal))
 }
 
 await runCommand(main)

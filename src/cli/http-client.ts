@@ -50,6 +50,8 @@ export type HttpClientOptions = {
   readonly fetch?: typeof fetch
   /** Resolves after `ms`, or throws when the signal aborts. */
   readonly sleep?: (ms: number, signal: AbortSignal) => Promise<void>
+  /** Monotonic milliseconds. */
+  readonly nowMs?: () => number
 }
 
 export type RequestOptions = {
@@ -118,15 +120,16 @@ type Attempt = { readonly method: string; readonly url: string; readonly request
 
 const createRequester = (options: HttpClientOptions) => {
   const { timeoutMs: defaultTimeoutMs = 30_000, attemptsMax = 6, fetch: send = fetch, sleep = sleepFor } = options
+  const nowMs = options.nowMs ?? (() => performance.now())
   const base = options.baseUrl.replace(/\/+$/, '')
   const never = new AbortController().signal
 
   const sendOnce = async <T>({ url, init }: Attempt, deadline: { signal: AbortSignal; timeoutMs: number }) => {
     const signal = AbortSignal.any([deadline.signal, AbortSignal.timeout(deadline.timeoutMs)])
-    const startedAt = performance.now()
+    const startedAtMs = nowMs()
     const response = await send(url, { ...init, signal })
     const body = parseBody(await response.text())
-    const elapsedMs = performance.now() - startedAt
+    const elapsedMs = nowMs() - startedAtMs
     return { body: body as T, status: response.status, headers: response.headers, elapsedMs, ok: response.ok }
   }
 

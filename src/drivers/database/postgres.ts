@@ -55,7 +55,11 @@ const createPool = (options: PostgresOptions): pg.Pool => {
       '-c timezone=UTC',
     ].join(' '),
   } as pg.PoolConfig)
-  pool.on('error', (error) => options.logger.warn({ err: error }, 'an idle database connection broke'))
+  // A connection that breaks between two statements has nobody waiting to be told; unheard, it would end the process.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => options.logger.warn({ err: error }, 'a database connection broke'))
+  })
+  pool.on('error', () => undefined)
   return pool
 }
 

@@ -6,7 +6,7 @@ import { lexicalTextOf, sparseVectorOf } from './lexical.ts'
 
 export const encodeVector = (vector: Float32Array): Buffer => {
   const bytes = Buffer.alloc(vector.length * 4)
-  vector.forEach((value, index) => bytes.writeFloatLE(value, index * 4))
+  for (const [index, value] of vector.entries()) bytes.writeFloatLE(value, index * 4)
   return bytes
 }
 

@@ -144,10 +144,14 @@ describe('the HTTP client', () => {
         ? json(response, 429, problem, { 'retry-after': '1' })
         : json(response, 200, { results: [], degraded: [] }),
     )
-    const sleep = () => new Promise<void>((resolve) => setTimeout(resolve, 120))
-    const { client } = makeClient(baseUrl, { sleep })
+    let timeMs = 0
+    const sleep = async (ms: number) => {
+      timeMs += ms
+    }
+    const { client } = makeClient(baseUrl, { sleep, nowMs: () => timeMs })
     const answer = await client.searchMemories('a', { query: 'q', top_k: 1, mode: 'hybrid' }, { signal })
-    expect(answer.elapsedMs).toBeLessThan(100)
+    expect(timeMs).toBe(1000)
+    expect(answer.elapsedMs).toBe(0)
   })
 })
 

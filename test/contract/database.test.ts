@@ -1,0 +1,127 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Database } from '../../src/ports/database.ts'
+import { isAppError } from '../../src/shared/errors.ts'
+import { sql } from '../../src/shared/sql.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { connect, insertTenant } from '../support/postgres.ts'
+
+const selectTenants = sql`select tenant_id from tenant`
+
+describe('the database driver', () => {
+  let test: TestDatabase
+  let database: Database
+  /** One connection, so that every borrower gets the one that the last borrower left. */
+  let single: Database
+
+  beforeAll(async () => {
+    test = await createTestDatabase()
+    database = connect(test.url)
+    single = connect(test.url, { poolMax: 1 })
+    await insertTenant(database, 'ten_a')
+    await insertTenant(database, 'ten_b')
+  })
+  afterAll(async () => {
+    await database.close()
+    await single.close()
+    await test.drop()
+  })
+
+  it('shows a transaction the rows of its tenant alone, though the statement names none (T2)', async () => {
+    expect(await database.transact('ten_a', (tx) => tx.query(selectTenants))).toEqual([{ tenant_id: 'ten_a' }])
+    expect(await database.read('ten_b', (tx) => tx.query(selectTenants))).toEqual([{ tenant_id: 'ten_b' }])
+  })
+
+  it('refuses a statement on tenant data when no tenant is set (T2)', async () => {
+    await expect(database.transactAsSystem((tx) => tx.query(selectTenants))).rejects.toMatchObject({ status: 500 })
+  })
+
+  it('refuses to write a row of another tenant (T2)', async () => {
+    const write = database.transact('ten_a', (tx) =>
+      tx.query(sql`insert into agent (tenant_id, agent_id, space_id) values ('ten_b', 'x', 'spc_x')`),
+    )
+    await expect(write).rejects.toMatchObject({ status: 500 })
+  })
+
+  it('hands on no tenant and no open transaction when the work throws (T3)', async () => {
+    const failed = single.transact('ten_a', async (tx) => {
+      await tx.query(selectTenants)
+      throw new Error('the handler broke')
+    })
+    await expect(failed).rejects.toThrow('the handler broke')
+    await expect(single.transactAsSystem((tx) => tx.query(selectTenants))).rejects.toSatisfy(
+      (error: unknown) => isAppError(error) && String(error.cause).includes('no tenant is set'),
+    )
+  })
+
+  it('hands on no tenant and no open transaction when a statement fails (T3)', async () => {
+    await expect(single.transact('ten_a', (tx) => tx.query(sql`select 1 / 0`))).rejects.toMatchObject({ status: 500 })
+    await expect(single.transactAsSystem((tx) => tx.query(selectTenants))).rejects.toMatchObject({ status: 500 })
+    expect(await single.transact('ten_b', (tx) => tx.query(selectTenants))).toEqual([{ tenant_id: 'ten_b' }])
+  })
+
+  it('hands on no tenant after a commit (T3)', async () => {
+    await single.transact('ten_a', (tx) => tx.query(selectTenants))
+    await expect(single.transactAsSystem((tx) => tx.query(selectTenants))).rejects.toMatchObject({ status: 500 })
+  })
+
+  it('rolls back everything when the work throws', async () => {
+    const failed = database.transact('ten_a', async (tx) => {
+      await tx.query(sql`update tenant set name = 'changed' where tenant_id = 'ten_a'`)
+      throw new Error('no')
+    })
+    await expect(failed).rejects.toThrow('no')
+    const rows = await database.transact('ten_a', (tx) => tx.query(sql`select name from tenant`))
+    expect(rows).toEqual([{ name: 'ten_a' }])
+  })
+
+  it('reads on one snapshot, whatever is committed meanwhile', async () => {
+    const seen = await database.read('ten_a', async (tx) => {
+      const before = await tx.query(sql`select name from tenant`)
+      await database.transact('ten_a', (other) => other.query(sql`update tenant set name = name || '!'`))
+      return [before, await tx.query(sql`select name as name from tenant`)]
+    })
+    expect(seen[0]).toEqual(seen[1])
+  })
+
+  it('runs as a role that owns nothing and bypasses nothing, whoever logs in', async () => {
+    expect(await database.checkHealth()).toEqual({ ready: true, detail: 'ok' })
+    const owned = await database.transactAsSystem((tx) =>
+      tx.query(
+        sql`select count(*) as owned from pg_class where relowner = (select oid from pg_roles where rolname = current_user)`,
+      ),
+    )
+    expect(owned).toEqual([{ owned: 0 }])
+  })
+
+  it('retries work that PostgreSQL broke off as a deadlock', async () => {
+    let tries = 0
+    const value = await database.transact('ten_a', async (tx) => {
+      tries += 1
+      if (tries === 1) await tx.query(sql`do $$ begin raise exception using errcode = '40P01'; end $$`)
+      return 'done'
+    })
+    expect([value, tries]).toEqual(['done', 2])
+  })
+
+  it('survives the loss of its connections and says that the database was away', async () => {
+    const admin = new pg.Client({ connectionString: test.url })
+    await admin.connect()
+    await single.transact('ten_a', (tx) => tx.query(selectTenants))
+    const broken = single.transact('ten_a', async (tx) => {
+      await admin.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid() and application_name = 'agemem'`,
+      )
+      return tx.query(sql`select tenant_id as again from tenant`)
+    })
+    await expect(broken).rejects.toMatchObject({ code: 'database.unavailable', status: 503, retryable: true })
+    expect(await single.transact('ten_a', (tx) => tx.query(selectTenants))).toHaveLength(1)
+    await admin.end()
+  })
+
+  it('gives up on a request that was aborted before it began', async () => {
+    const signal = AbortSignal.abort(new Error('gone'))
+    await expect(database.transact('ten_a', (tx) => tx.query(selectTenants), { signal })).rejects.toThrow('gone')
+  })
+})
