@@ -1,7 +1,7 @@
 /** The story's calls that tend long-term memory: ADD, UPDATE, DELETE and RETRIEVE. */
 import type { BeatOf } from './demo-conversation.ts'
 import type { Stage } from './demo-stage.ts'
-import { HttpProblem } from './http-client.ts'
+import { HttpProblem } from './http-request.ts'
 
 export const playAdd = async (stage: Stage, { fact, content, memoryType, why }: BeatOf<'add'>): Promise<void> => {
   const { client, screen, sessionId } = stage

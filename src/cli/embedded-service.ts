@@ -16,6 +16,11 @@ export type RunningService = {
   stop(): Promise<void>
 }
 
+/** The service did not come up; the message ends with the last lines that it printed. */
+export class ServiceStartError extends Error {
+  override readonly name = 'ServiceStartError'
+}
+
 const startTimeoutMs = 120_000
 const stopTimeoutMs = 20_000
 const tailLinesMax = 20
@@ -55,13 +60,13 @@ const stopChild = async (child: ChildProcess): Promise<void> => {
   clearTimeout(timer)
 }
 
-/** Resolves with what the start prints. @throws Error with the last lines of output when it ends or takes too long */
+/** Resolves with what the start prints. @throws ServiceStartError when it ends or takes too long */
 const readStart = (child: ChildProcess, signal: AbortSignal): Promise<{ baseUrl: string; key: string }> =>
   new Promise((resolve, reject) => {
     const tail: string[] = []
     let baseUrl: string | undefined
     let key: string | undefined
-    const fail = (reason: string) => reject(new Error([`The service ${reason}.`, ...tail].join('\n  ')))
+    const fail = (reason: string) => reject(new ServiceStartError([`The service ${reason}.`, ...tail].join('\n  ')))
     const onLine = (line: string) => {
       key ??= /^tenant key: (\S+)/.exec(line)?.[1]
       baseUrl ??= /listening on (http:\/\/[^\s"]+)/.exec(line)?.[1]

@@ -3,10 +3,8 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { hotpotqaParagraphTask, hotpotqaSentenceTask, readHotpotqa } from '../evaluation/hotpotqa.ts'
 import { locomoDialogueTask, locomoSessionTask, readLocomo } from '../evaluation/locomo.ts'
-import type { SearchMode } from '../evaluation/retrieval-client.ts'
 import { retrievalReport, toSnakeCase } from '../evaluation/retrieval-report.ts'
 import {
   type AgentTask,
@@ -17,82 +15,13 @@ import {
 } from '../evaluation/retrieval-runner.ts'
 import { compareArms, outcomeLine, summarizeRetrieval } from '../evaluation/retrieval-summary.ts'
 import { limitQuestions, type RetrievalTask, withoutSource } from '../evaluation/retrieval-task.ts'
+import { type EvaluationOptions, evaluationUsage, readEvaluationOptions } from './evaluation-options.ts'
 import { createProgress } from './progress.ts'
-import { type Clients, runCommand, UsageError, withService } from './run-command.ts'
-
-const usage = `Usage: npm run evaluate:retrieval -- --data <folder> [options]
-
-  --data <folder>     holds locomo/ and hotpotqa/
-  --dataset <name>    locomo, hotpotqa or all (all)
-  --questions <n>     at most n questions of each data set (LoCoMo: all; HotpotQA: 100)
-  --mode <mode>       hybrid, semantic or keyword, or several with commas between them (hybrid)
-  --compare-source    run everything with and without the memories' source, and compare
-  --out <folder>      where to write retrieval-questions.ndjson and retrieval-summary.json (results)
-  --url, --key        a running service and its tenant key; without them the command starts one of its own
-  --keep              leave the agents in the service (only with --url)
-  --help`
+import { type Clients, runCommand, withService } from './run-command.ts'
 
 const hotpotqaQuestionsDefault = 100
 const indexStallMs = 600_000
 const eraseTimeoutMs = 60_000
-const datasets = ['locomo', 'hotpotqa'] as const
-const modes = ['hybrid', 'semantic', 'keyword'] as const
-
-type Options = {
-  readonly dataDir: string
-  readonly datasets: readonly (typeof datasets)[number][]
-  readonly questionsMax: number | null
-  readonly modes: readonly SearchMode[]
-  readonly comparesSource: boolean
-  readonly outDir: string
-  readonly url: string | undefined
-  readonly key: string | undefined
-  readonly keeps: boolean
-}
-
-const oneOf = <T extends string>(known: readonly T[], name: string, value: string): T => {
-  const found = known.find((candidate) => candidate === value)
-  if (found === undefined) throw new UsageError(`--${name} ${value}: choose from ${known.join(', ')}.`)
-  return found
-}
-
-const wholeNumber = (name: string, text: string): number => {
-  if (!/^[1-9]\d{0,6}$/.test(text)) throw new UsageError(`--${name} ${text}: give a whole number from 1 on.`)
-  return Number(text)
-}
-
-/** Null: help is wanted. */
-const readOptions = (args: readonly string[]): Options | null => {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      data: { type: 'string' },
-      dataset: { type: 'string', default: 'all' },
-      questions: { type: 'string' },
-      mode: { type: 'string', default: 'hybrid' },
-      'compare-source': { type: 'boolean', default: false },
-      out: { type: 'string', default: 'results' },
-      url: { type: 'string' },
-      key: { type: 'string' },
-      keep: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) return null
-  if (values.data === undefined) throw new UsageError(`--data is missing.\n\n${usage}`)
-  return {
-    dataDir: values.data,
-    datasets: values.dataset === 'all' ? datasets : [oneOf([...datasets], 'dataset', values.dataset)],
-    questionsMax: values.questions === undefined ? null : wholeNumber('questions', values.questions),
-    modes: [...new Set(values.mode.split(',').map((mode) => oneOf(modes, 'mode', mode.trim())))],
-    comparesSource: values['compare-source'],
-    outDir: values.out,
-    url: values.url,
-    key: values.key,
-    keeps: values.keep,
-  }
-}
-
 type ArmTask = { readonly arm: SourceArm; readonly task: RetrievalTask }
 
 /** A dialogue has an order that the store should know; a pool of paragraphs has none. */
@@ -107,7 +36,7 @@ const armsOf = (task: RetrievalTask, comparesSource: boolean): readonly ArmTask[
   return naturalArm(task) === 'with_source' ? [withArm] : [withoutArm]
 }
 
-const readTasks = async (options: Options): Promise<readonly RetrievalTask[]> => {
+const readTasks = async (options: EvaluationOptions): Promise<readonly RetrievalTask[]> => {
   const tasks: RetrievalTask[] = []
   if (options.datasets.includes('locomo')) {
     const conversations = await readLocomo(options.dataDir)
@@ -148,7 +77,11 @@ const countDangling = ({ memories, questions }: RetrievalTask): number => {
   return questions.flatMap(({ goldIds }) => goldIds).filter((id) => !ids.has(id)).length
 }
 
-const writeResults = async (options: Options, outcomes: readonly Outcome[], summary: unknown): Promise<void> => {
+const writeResults = async (
+  options: EvaluationOptions,
+  outcomes: readonly Outcome[],
+  summary: unknown,
+): Promise<void> => {
   const questionsPath = join(options.outDir, 'retrieval-questions.ndjson')
   const summaryPath = join(options.outDir, 'retrieval-summary.json')
   await writeFile(questionsPath, outcomes.map((outcome) => `${outcomeLine(outcome)}\n`).join(''))
@@ -158,27 +91,30 @@ const writeResults = async (options: Options, outcomes: readonly Outcome[], summ
 
 const evaluate = async (
   { client, cleanupClient }: Clients,
-  { agentTasks, options, signal }: { agentTasks: readonly AgentTask[]; options: Options; signal: AbortSignal },
+  {
+    agentTasks,
+    options,
+    signal,
+  }: { agentTasks: readonly AgentTask[]; options: EvaluationOptions; signal: AbortSignal },
 ) => {
   const nowMs = () => performance.now()
   const { report } = createProgress({ stream: process.stderr, nowMs })
   const sleep = (ms: number, sleepSignal: AbortSignal) => delay(ms, undefined, { signal: sleepSignal })
+  const runner = createRetrievalRunner({ client, report, signal, sleep, nowMs, indexStallMs })
   try {
-    const runner = createRetrievalRunner({ client, report, signal, sleep, nowMs, indexStallMs })
     return await runner.run(agentTasks, options.modes)
   } finally {
     if (options.url !== undefined && !options.keeps) {
-      const agentIds = agentTasks.map(({ agentId }) => agentId)
-      const failures = await eraseAgents(cleanupClient, agentIds, AbortSignal.timeout(eraseTimeoutMs))
+      const failures = await eraseAgents(cleanupClient, runner.begunAgentIds(), AbortSignal.timeout(eraseTimeoutMs))
       for (const failure of failures) note(`could not erase the agent ${failure}`)
     }
   }
 }
 
 const main = async (signal: AbortSignal): Promise<number> => {
-  const options = readOptions(process.argv.slice(2))
+  const options = readEvaluationOptions(process.argv.slice(2))
   if (options === null) {
-    print(usage)
+    print(evaluationUsage)
     return 0
   }
   const agentTasks = toAgentTasks(await readTasks(options), options.comparesSource)

@@ -1,8 +1,9 @@
 /** What the commands that talk to a service share: a service to talk to, an end on Ctrl-C, and errors that read well. */
 import { DataError } from '../evaluation/data-file.ts'
 import { EvaluationError } from '../evaluation/retrieval-runner.ts'
-import { startEmbeddedService } from './embedded-service.ts'
-import { createHttpClient, type HttpClient, HttpProblem, HttpUnreachable } from './http-client.ts'
+import { ServiceStartError, startEmbeddedService } from './embedded-service.ts'
+import { createHttpClient, type HttpClient } from './http-client.ts'
+import { HttpProblem, HttpUnreachable } from './http-request.ts'
 
 /** The command was called in a way it does not know. */
 export class UsageError extends Error {
@@ -41,6 +42,7 @@ const isExpected = (error: unknown): error is Error =>
   error instanceof DataError ||
   error instanceof EvaluationError ||
   error instanceof HttpProblem ||
+  error instanceof ServiceStartError ||
   error instanceof HttpUnreachable ||
   (error instanceof TypeError && String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS'))
 

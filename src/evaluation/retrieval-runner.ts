@@ -74,6 +74,8 @@ type EvidenceById = ReadonlyMap<string, string>
 export const createRetrievalRunner = (dependencies: RunnerDependencies) => {
   const { client, report, signal, sleep, nowMs, indexStallMs } = dependencies
 
+  const begun = new Set<string>()
+
   const addBatch = async (agentId: string, batch: readonly EvidenceMemory[]) => {
     const { results } = await client.addMemories(
       agentId,
@@ -94,6 +96,7 @@ export const createRetrievalRunner = (dependencies: RunnerDependencies) => {
     let done = 0
     for (const { agentId, task } of agentTasks) {
       const evidence = new Map<string, string>()
+      begun.add(agentId)
       for (const batch of chunksOf(task.memories, batchSize)) {
         for (const [memoryId, evidenceId] of await addBatch(agentId, batch)) evidence.set(memoryId, evidenceId)
         done += batch.length
@@ -162,6 +165,9 @@ export const createRetrievalRunner = (dependencies: RunnerDependencies) => {
   }
 
   return {
+    /** The agents that the service may hold something of. */
+    begunAgentIds: (): readonly string[] => [...begun],
+
     /** Fills the agents and asks everything. @throws EvaluationError when a memory is refused or the index stalls */
     run: async (agentTasks: readonly AgentTask[], modes: readonly SearchMode[]) => {
       const evidenceByAgent = await store(agentTasks)

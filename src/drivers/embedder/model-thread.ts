@@ -8,21 +8,19 @@
  * another one; a thread that neither loads nor answers within `stuckMs` is ended like a crashed one; after close there
  * is no thread and no timer.
  */
-import { createRequire } from 'node:module'
-import { pathToFileURL } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import type { Logger } from 'pino'
 import { embedderUnavailable } from './embedder-errors.ts'
 
 const restartDelayMaxMs = 30_000
 
-/** From sources the thread needs the same TypeScript loader as its parent, which may have got it in another way. */
+/** The compiled thread where this file is compiled too; from sources, the TypeScript file through tsx. */
 export const startBundledWorker = (): Worker => {
-  const isSource = import.meta.url.endsWith('.ts')
-  const entry = new URL(isSource ? './bundled-worker.ts' : './bundled-worker.js', import.meta.url)
-  if (!isSource) return new Worker(entry)
-  const loader = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
-  return new Worker(entry, { execArgv: ['--import', loader] })
+  if (!import.meta.url.endsWith('.ts')) return new Worker(new URL('./bundled-worker.js', import.meta.url))
+  const api = import.meta.resolve('tsx/esm/api')
+  const entry = new URL('./bundled-worker.ts', import.meta.url).href
+  const code = `import { tsImport } from '${api}'; await tsImport('${entry}', '${entry}')`
+  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), { execArgv: [] })
 }
 
 export type ModelThread = {

@@ -68,3 +68,5 @@ export const createMaintenance = ({ database, finishErasure, logger, intervalMs,
     },
   }
 }
+
+export type Maintenance = ReturnType<typeof createMaintenance>

@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createHttpClient, type HttpClientOptions, retryAfterMs } from '../../../src/cli/http-client.ts'
+import { createHttpClient } from '../../../src/cli/http-client.ts'
+import { type HttpClientOptions, retryAfterMs } from '../../../src/cli/http-request.ts'
 
 type Seen = {
   readonly method: string

@@ -1,0 +1,134 @@
+/** Wires the modules over given ports; knows no driver. The service and the tests are put together by this alone. */
+import type { Logger } from 'pino'
+import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
+import { type ContextService, createContextService, type Summarize } from './modules/context/context.service.ts'
+import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
+import { createIdempotency, type Idempotency } from './modules/idempotency/idempotency.service.ts'
+import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
+import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
+import { createMemoryService, type MemoryService, type QuotaGuard } from './modules/memory/memory.service.ts'
+import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
+import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
+import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
+import { createSessionService, type SessionService } from './modules/session/session.service.ts'
+import { createContextTools } from './modules/tool/context-tools.ts'
+import { createMemoryTools } from './modules/tool/memory-tools.ts'
+import { createToolService, type ToolService } from './modules/tool/tool.service.ts'
+import type { ToolKey } from './modules/tool/tool-parameters.ts'
+import type { Database } from './ports/database.ts'
+import type { Embedder } from './ports/embedder.ts'
+import type { Tokenizer } from './ports/tokenizer.ts'
+import type { VectorIndex } from './ports/vector-index.ts'
+import type { Clock } from './shared/clock.ts'
+import type { CreateId } from './shared/ids.ts'
+
+export type Parts = {
+  readonly database: Database
+  readonly vectorIndex: VectorIndex
+  /** Answers while `vectorIndex` cannot; null: nothing does. */
+  readonly fallbackIndex: VectorIndex | null
+  readonly embedder: Embedder
+  readonly tokenizer: Tokenizer
+  readonly quota: QuotaGuard
+  readonly clock: Clock
+  readonly createId: CreateId
+  readonly logger: Logger
+  readonly onToolCall: (call: { readonly tool: ToolKey; readonly status: 'ok' | 'error' }) => void
+}
+
+export type Settings = {
+  readonly budgetTokens: number
+  readonly topK: number
+  /** Null: the embedder's own, as calibrated. */
+  readonly filterThreshold: number | null
+  readonly duplicateThreshold: number | null
+  readonly idempotencyTtlSeconds: number
+  readonly embedTimeoutMs: number
+  readonly indexTimeoutMs: number
+  readonly indexPollMs: number
+  readonly maintenanceIntervalMs: number
+}
+
+export type Modules = {
+  readonly idempotency: Idempotency
+  readonly agents: AgentService
+  readonly memories: MemoryService
+  readonly search: MemorySearch
+  readonly transfer: MemoryTransfer
+  readonly sessions: SessionService
+  readonly contexts: ContextService
+  readonly tools: ToolService
+  readonly indexer: Indexer
+  readonly reconciler: Reconciler
+  readonly maintenance: Maintenance
+}
+
+const extractive =
+  ({ countText }: Tokenizer): Summarize =>
+  async (messages, { maxTokens, style }) => ({
+    text: summarizeExtractively({ messages, tokensMax: maxTokens, countText, style }),
+    writtenBy: 'extractive',
+  })
+
+export const composeModules = (parts: Parts, settings: Settings): Modules => {
+  const { database, vectorIndex, embedder, tokenizer, clock, createId, logger, quota } = parts
+  const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlSeconds })
+  const indexer = createIndexer({ database, vectorIndex, embedder, logger, pollMs: settings.indexPollMs })
+  const onWrite = indexer.wake
+  const search = createMemorySearch({
+    database,
+    vectorIndex,
+    fallbackIndex: parts.fallbackIndex,
+    embedder,
+    clock,
+    embedTimeoutMs: settings.embedTimeoutMs,
+    indexTimeoutMs: settings.indexTimeoutMs,
+  })
+  const memories = createMemoryService({
+    database,
+    idempotency,
+    search,
+    tokenizer,
+    quota,
+    clock,
+    createId,
+    duplicateThreshold: settings.duplicateThreshold ?? embedder.thresholds.duplicate,
+    onWrite,
+  })
+  const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
+  const contexts = createContextService({ database, idempotency, tokenizer, createId, summarize: extractive(tokenizer) })
+  const memoryTools = createMemoryTools({ memories, search, contexts, tokenizer, createId, defaultTopK: settings.topK })
+  const contextTools = createContextTools({
+    contexts,
+    embedder,
+    defaultFilterThreshold: settings.filterThreshold ?? embedder.thresholds.filter,
+    embedTimeoutMs: settings.embedTimeoutMs,
+  })
+  return {
+    idempotency,
+    agents,
+    memories,
+    search,
+    transfer: createMemoryTransfer({ database, tokenizer, quota, clock, createId, onWrite }),
+    sessions: createSessionService({ database, idempotency, createId, defaultBudgetTokens: settings.budgetTokens }),
+    contexts,
+    tools: createToolService({
+      database,
+      idempotency,
+      contexts,
+      tools: { ...memoryTools, ...contextTools },
+      createId,
+      onMemoryWrite: onWrite,
+      onCall: parts.onToolCall,
+    }),
+    indexer,
+    reconciler: createReconciler({ database, vectorIndex }),
+    maintenance: createMaintenance({
+      database,
+      finishErasure: agents.finishErasure,
+      logger,
+      intervalMs: settings.maintenanceIntervalMs,
+      onPurge: onWrite,
+    }),
+  }
+}

@@ -1,0 +1,124 @@
+/**
+ * One exchange with Qdrant: a deadline, one more try where that can help, and a breaker, so that a server that is away
+ * costs a request microseconds and not a deadline. Everything the driver asks for may be asked twice: writes name their
+ * points and carry their condition.
+ *
+ * The breaker counts failures in a row. Up to `failuresMax` everything is let through; from then on one call each
+ * `cooldownMs` is, and the rest fail at once; the first answer of any kind closes it again.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Logger } from 'pino'
+import type { Clock } from '../../shared/clock.ts'
+import { type AppError, isAppError } from '../../shared/errors.ts'
+import { vectorIndexMisbehaved, vectorIndexUnavailable } from './vector-index-errors.ts'
+
+const failuresMax = 3
+const cooldownMs = 1_000
+const retryAfterMs = 25
+
+export type CallLimits = { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }
+
+type Exchange<T> = (init: { readonly signal: AbortSignal }) => Promise<{ readonly data: { readonly result?: T } }>
+
+/**
+ * @throws AppError `vector_index.unavailable` or `vector_index.misbehaved`; the signal's reason when the caller no longer
+ *   wants the answer (a deadline of the caller's is a missed deadline like any other)
+ */
+export type QdrantCall = <T>(exchange: Exchange<T>, limits: CallLimits) => Promise<T>
+
+/** The status of an answer that the client made an error of; 0 when there was no answer. */
+export const statusOf = (error: unknown): number =>
+  error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : 0
+
+const serverMessageOf = (error: unknown): string => {
+  const data = error instanceof Error && 'data' in error ? error.data : null
+  return JSON.stringify(data) ?? ''
+}
+
+const isMissedDeadline = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError'
+
+const translate = (error: unknown): AppError => {
+  const status = statusOf(error)
+  if (isAppError(error)) return error
+  if (isMissedDeadline(error)) return vectorIndexUnavailable('Qdrant did not answer in time.', error)
+  if (status === 0) return vectorIndexUnavailable('Qdrant cannot be reached.', error)
+  if (status === 404) return vectorIndexUnavailable('Qdrant does not have the collection; it is made anew.', error)
+  if (status === 408 || status === 429 || status >= 500)
+    return vectorIndexUnavailable(`Qdrant answered with status ${status}.`, error)
+  if (status === 401 || status === 403) return vectorIndexMisbehaved('Qdrant refused the API key.', error)
+  if (/dimension/i.test(serverMessageOf(error)))
+    return vectorIndexMisbehaved('Qdrant holds vectors of other dimensions. Reindex with the present embedder.', error)
+  return vectorIndexMisbehaved(`Qdrant refused a request with status ${status}.`, error)
+}
+
+/** A connection that was closed while it was idle shows only when it is used again. */
+const isWorthAnotherTry = (error: unknown): boolean => {
+  const status = statusOf(error)
+  return !isAppError(error) && (status === 0 || status === 429 || status >= 500)
+}
+
+const createBreaker = (clock: Clock, logger: Logger) => {
+  let failures = 0
+  let closedUntilMs = 0
+  return {
+    ensureOpenForCalls: (): void => {
+      if (failures < failuresMax) return
+      if (clock.nowMs() < closedUntilMs)
+        throw vectorIndexUnavailable('Qdrant did not answer the last calls; it is tried again within a second.')
+      closedUntilMs = clock.nowMs() + cooldownMs
+    },
+    noteAnswer: (): void => {
+      if (failures >= failuresMax) logger.info('Qdrant answers again')
+      failures = 0
+    },
+    noteFailure: (error: AppError): void => {
+      failures += 1
+      if (failures !== failuresMax) return
+      closedUntilMs = clock.nowMs() + cooldownMs
+      logger.warn({ err: error }, 'Qdrant does not answer; calls fail at once until it does')
+    },
+  }
+}
+
+export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logger }): QdrantCall => {
+  const breaker = createBreaker(clock, logger)
+
+  const exchangeOnce = async <T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> => {
+    const { result } = (await exchange({ signal })).data
+    if (result === undefined) throw vectorIndexMisbehaved('What answers under the URL of Qdrant is not Qdrant.')
+    return result
+  }
+
+  const exchangeTwice = async <T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> => {
+    try {
+      return await exchangeOnce(exchange, signal)
+    } catch (error) {
+      if (signal.aborted) throw signal.reason
+      if (!isWorthAnotherTry(error)) throw error
+    }
+    await sleep(retryAfterMs, undefined, { signal }).catch(() => signal.throwIfAborted())
+    return exchangeOnce(exchange, signal).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : error
+    })
+  }
+
+  return async (exchange, { timeoutMs, signal: wanted }) => {
+    wanted?.throwIfAborted()
+    breaker.ensureOpenForCalls()
+    const deadline = AbortSignal.timeout(timeoutMs)
+    try {
+      const result = await exchangeTwice(
+        exchange,
+        wanted === undefined ? deadline : AbortSignal.any([wanted, deadline]),
+      )
+      breaker.noteAnswer()
+      return result
+    } catch (error) {
+      if (wanted?.aborted && !isMissedDeadline(error)) throw error
+      const translated = translate(error)
+      if (translated.retryable && statusOf(error) !== 404) breaker.noteFailure(translated)
+      else breaker.noteAnswer()
+      throw translated
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto'
+import { AppError } from '../../src/shared/errors.ts'
+import type { Embedder } from '../../src/ports/embedder.ts'
+
+export type FakeEmbedder = Embedder & {
+  /** What the next calls do: answer, fail as a server that is away, or refuse texts that hold `poison`. */
+  behaviour: 'answers' | 'unavailable'
+  calls: number
+}
+
+const dimensions = 64
+
+/** A hashed bag of words: texts that share words are similar, the same text always gives the same vector. */
+const vectorOf = (text: string): Float32Array => {
+  const vector = new Float32Array(dimensions)
+  for (const word of text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []) {
+    const slot = createHash('sha256').update(word).digest().readUInt32BE(0) % dimensions
+    vector[slot] = (vector[slot] ?? 0) + 1
+  }
+  const length = Math.hypot(...vector)
+  return length === 0 ? vector : vector.map((value) => value / length)
+}
+
+/** An embedder without a model, for tests of everything above the port. */
+export const createFakeEmbedder = (): FakeEmbedder => {
+  const embedder: FakeEmbedder = {
+    model: 'fake',
+    dimensions,
+    thresholds: { filter: 0.5, duplicate: 0.92 },
+    behaviour: 'answers',
+    calls: 0,
+    embed: async (texts) => {
+      embedder.calls += 1
+      if (embedder.behaviour === 'unavailable')
+        throw new AppError({ code: 'embedder.unavailable', status: 503, retryable: true, detail: 'away' })
+      if (texts.some((text) => text.includes('poison')))
+        throw new AppError({ code: 'embedder.refused', status: 422, detail: 'refused' })
+      return texts.map(vectorOf)
+    },
+    checkHealth: async () => ({ ready: embedder.behaviour === 'answers', detail: embedder.behaviour }),
+    close: async () => {},
+  }
+  return embedder
+}
