@@ -96,7 +96,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     onWrite,
   })
   const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
-  const contexts = createContextService({ database, idempotency, tokenizer, createId, summarize: extractive(tokenizer) })
+  const contexts = createContextService({
+    database,
+    idempotency,
+    tokenizer,
+    createId,
+    summarize: extractive(tokenizer),
+  })
   const memoryTools = createMemoryTools({ memories, search, contexts, tokenizer, createId, defaultTopK: settings.topK })
   const contextTools = createContextTools({
     contexts,

@@ -21,7 +21,15 @@ describe('long-term memory', () => {
   const add = (agentId: string, content: string, more: object = {}) =>
     modules.memories.add(caller, { agentId, memory: { content, ...more } })
   const search = async (agentId: string, query: string, more: Partial<SearchRequest> = {}, who = caller) => {
-    const request = { agentId, query, topK: 10, mode: 'hybrid', metadataFilter: {}, memoryType: null, minScore: null } as const
+    const request = {
+      agentId,
+      query,
+      topK: 10,
+      mode: 'hybrid',
+      metadataFilter: {},
+      memoryType: null,
+      minScore: null,
+    } as const
     return modules.search.search(who, { ...request, ...more })
   }
   const contentsOf = async (...args: Parameters<typeof search>) =>
@@ -43,7 +51,10 @@ describe('long-term memory', () => {
   })
 
   it('M2: the same key with another request is refused and changes nothing', async () => {
-    await modules.memories.add({ ...caller, idempotency: claimOf('k', 'one') }, { agentId: 'm2b', memory: { content: 'One' } })
+    await modules.memories.add(
+      { ...caller, idempotency: claimOf('k', 'one') },
+      { agentId: 'm2b', memory: { content: 'One' } },
+    )
     const other = { ...caller, idempotency: claimOf('k', 'two') }
     await expect(modules.memories.add(other, { agentId: 'm2b', memory: { content: 'Two' } })).rejects.toMatchObject({
       code: 'idempotency.key_reused',
@@ -108,7 +119,9 @@ describe('long-term memory', () => {
     await modules.indexer.drain()
     const answer = await search('m4c', 'quokkas')
     expect(answer.degraded).toEqual(['embedder'])
-    expect(answer.results.map(({ memory }) => [memory.content, memory.indexState])).toEqual([['Quokkas smile', 'pending']])
+    expect(answer.results.map(({ memory }) => [memory.content, memory.indexState])).toEqual([
+      ['Quokkas smile', 'pending'],
+    ])
     modules.embedder.behaviour = 'answers'
   })
 
@@ -139,7 +152,9 @@ describe('long-term memory', () => {
     await modules.indexer.drain()
     const client = new pg.Client({ connectionString: modules.url })
     await client.connect()
-    const terms = await client.query(`select document_count from agent_term where agent_id = 'm5b' and document_count <> 0`)
+    const terms = await client.query(
+      `select document_count from agent_term where agent_id = 'm5b' and document_count <> 0`,
+    )
     const agent = await client.query(`select document_count from agent where agent_id = 'm5b'`)
     await client.end()
     expect([terms.rows, agent.rows]).toEqual([[{ document_count: 1 }], [{ document_count: '1' }]])
@@ -161,7 +176,12 @@ describe('long-term memory', () => {
     const marker = 'xylophone-4711'
     const retried = { ...caller, idempotency: claimOf('m7', marker) }
     const { memoryId } = await modules.memories.add(retried, { agentId: 'm7', memory: { content: marker } })
-    await modules.memories.update(caller, { agentId: 'm7', memoryId, expected: '*', change: { content: `${marker} again` } })
+    await modules.memories.update(caller, {
+      agentId: 'm7',
+      memoryId,
+      expected: '*',
+      change: { content: `${marker} again` },
+    })
     const session = await modules.sessions.create(caller, { agentId: 'm7' }, modules.contexts.startContext([]))
     const { sessionId } = session
     const messages = [{ role: 'user' as const, content: `tell me of ${marker}` }]
@@ -172,12 +192,23 @@ describe('long-term memory', () => {
     const erasure = await modules.agents.erase(caller, 'm7')
     expect(erasure.status).toBe('completed')
     const removed = Object.fromEntries(erasure.stores.map(({ store, removed: count }) => [store, count]))
-    expect(removed).toMatchObject({ memories: 1, memory_versions: 1, sessions: 1, steps: 1, stored_answers: 1, vector_index: 1 })
+    expect(removed).toMatchObject({
+      memories: 1,
+      memory_versions: 1,
+      sessions: 1,
+      steps: 1,
+      stored_answers: 1,
+      vector_index: 1,
+    })
     const client = new pg.Client({ connectionString: modules.url })
     await client.connect()
-    const tables = await client.query(`select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'public' and relkind = 'r'`)
+    const tables = await client.query(
+      `select relname from pg_class join pg_namespace n on n.oid = relnamespace where nspname = 'public' and relkind = 'r'`,
+    )
     for (const { relname } of tables.rows) {
-      const { rows } = await client.query(`select count(*)::int as found from "${relname}" as t where t::text like '%${marker}%'`)
+      const { rows } = await client.query(
+        `select count(*)::int as found from "${relname}" as t where t::text like '%${marker}%'`,
+      )
       expect([relname, rows[0].found]).toEqual([relname, 0])
     }
     await client.end()
@@ -189,7 +220,11 @@ describe('long-term memory', () => {
     await modules.memories.update(caller, { agentId: 'm8', memoryId, expected: 1, change })
     const reverted = await modules.memories.revert(caller, { agentId: 'm8', memoryId, version: 1, expected: 2 })
     expect(reverted).toMatchObject({ content: 'First', metadata: { a: 1 }, memoryType: 'fact', version: 3 })
-    const { data } = await modules.memories.listVersions(caller, { agentId: 'm8', memoryId }, { cursor: null, limit: 10 })
+    const { data } = await modules.memories.listVersions(
+      caller,
+      { agentId: 'm8', memoryId },
+      { cursor: null, limit: 10 },
+    )
     expect(data.map(({ version, content }) => [version, content])).toEqual([
       [3, 'First'],
       [2, 'Second'],
@@ -224,7 +259,8 @@ describe('long-term memory', () => {
   it('T1: the scores of a query are the same to the bit before and after another tenant writes 1,000 memories', async () => {
     for (const content of ['The red fox runs', 'A fox sleeps', 'Red wine']) await add('fox', content)
     await modules.indexer.drain()
-    const scores = async () => (await search('fox', 'red fox')).results.map(({ score, scores: parts }) => [score, parts])
+    const scores = async () =>
+      (await search('fox', 'red fox')).results.map(({ score, scores: parts }) => [score, parts])
     const before = await scores()
     const other = await modules.makeCaller()
     for (let batch = 0; batch < 2; batch += 1) {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { AppError } from '../../src/shared/errors.ts'
 import type { Embedder } from '../../src/ports/embedder.ts'
+import { AppError } from '../../src/shared/errors.ts'
 
 export type FakeEmbedder = Embedder & {
   /** What the next calls do: answer, fail as a server that is away, or refuse texts that hold `poison`. */

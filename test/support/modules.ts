@@ -49,7 +49,9 @@ export const testSettings: Settings = {
 
 export type ModuleOverrides = { readonly wrapIndex?: (index: VectorIndex) => VectorIndex }
 
-export const createTestModules = async ({ wrapIndex = (index) => index }: ModuleOverrides = {}): Promise<TestModules> => {
+export const createTestModules = async ({
+  wrapIndex = (index) => index,
+}: ModuleOverrides = {}): Promise<TestModules> => {
   const test = await createTestDatabase()
   const database = connect(test.url)
   const embedder = createFakeEmbedder()

@@ -58,7 +58,8 @@ const exchangeOf = (options: OpenAiEmbedderOptions): Exchange => {
   const base = new URL(url)
   if (base.username !== '' || base.password !== '')
     throw misconfigured('The url of the embedder holds a password. Configure it as the key of the embedder instead.')
-  if (apiKey && !/^[\x21-\x7e]+$/.test(apiKey)) throw misconfigured('The key of the embedder holds characters that no header can.')
+  if (apiKey && !/^[\x21-\x7e]+$/.test(apiKey))
+    throw misconfigured('The key of the embedder holds characters that no header can.')
   const path = base.pathname.replace(/\/+$/, '')
   base.pathname = `${path}${path.endsWith('/v1') ? '' : '/v1'}/embeddings`
   const authorization: Record<string, string> = apiKey ? { authorization: `Bearer ${apiKey}` } : {}
@@ -99,10 +100,7 @@ const createBatches = (options: OpenAiEmbedderOptions): EmbedAll => {
     if (result.outcome === 'answered') return readEmbeddings(result.body, texts.length)
     if (texts.length === 1) return [null]
     const half = Math.ceil(texts.length / 2)
-    const vectors = [
-      ...(await embedPart(texts.slice(0, half), call)),
-      ...(await embedPart(texts.slice(half), call)),
-    ]
+    const vectors = [...(await embedPart(texts.slice(0, half), call)), ...(await embedPart(texts.slice(half), call))]
     if (half < textsMax && !vectors.includes(null)) {
       textsMax = half
       logger.info({ textsMax }, 'the embedding server takes fewer texts a request than configured')

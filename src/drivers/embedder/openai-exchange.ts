@@ -7,7 +7,7 @@
  * it waits to try again, and takes vectors for base64 even when the server answered with numbers.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { AppError, isAppError } from '../../shared/errors.ts'
+import { type AppError, isAppError } from '../../shared/errors.ts'
 import { embedderMisbehaved, embedderUnavailable } from './embedder-errors.ts'
 
 export type Exchange = {
@@ -21,7 +21,9 @@ export type Exchange = {
 }
 
 /** `rejected`: the server does not want this very request (too long, too many, unknown field). */
-export type ExchangeOutcome = { readonly outcome: 'answered'; readonly body: unknown } | { readonly outcome: 'rejected' }
+export type ExchangeOutcome =
+  | { readonly outcome: 'answered'; readonly body: unknown }
+  | { readonly outcome: 'rejected' }
 
 type Failure = { readonly error: AppError; readonly pauseMs: number | undefined }
 

@@ -5,7 +5,12 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { IndexPoint } from '../../ports/vector-index.ts'
-import { type PublicationCursor, type PublishedChange, readPublication, readPublishedChanges } from './index.repository.ts'
+import {
+  type PublicationCursor,
+  type PublishedChange,
+  readPublication,
+  readPublishedChanges,
+} from './index.repository.ts'
 import { decodeVector, indexPointOf } from './index-point.ts'
 
 export type SpacePage = {

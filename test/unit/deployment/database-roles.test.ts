@@ -65,7 +65,9 @@ describe('an owner that may create roles and a login that may do nothing', () =>
   })
 
   test('leave the login without a table of its own and without a way to read one directly', async () => {
-    await expect(run(appUrl, ['set role none', 'create table public.mine (id integer)'])).rejects.toThrow(/permission denied/)
+    await expect(run(appUrl, ['set role none', 'create table public.mine (id integer)'])).rejects.toThrow(
+      /permission denied/,
+    )
     await expect(run(appUrl, ['set role agemem_system'])).rejects.toThrow(/permission denied/)
     await expect(run(appUrl, ['select count(*) from memory'])).rejects.toThrow(/no tenant is set/)
   })
