@@ -63,14 +63,14 @@ const print = (line: string) => process.stdout.write(`${line}\n`)
 
 const printTable = (judged: readonly Judged[], chosen: Readonly<Record<string, number>>): void => {
   const scores = judged.map(({ score }) => score)
-  const low = Math.floor(Math.min(...scores) * 50) / 50
-  const steps = Array.from({ length: Math.ceil((1 - low) * 50) + 1 }, (_, index) => low + index / 50)
-  const names = new Map(Object.entries(chosen).map(([name, threshold]) => [threshold, name]))
+  const lowest = Math.floor(Math.min(...scores) * 50)
+  const steps = Array.from({ length: 51 - lowest }, (_, index) => (lowest + index) / 50)
+  const namesAt = (threshold: number) => Object.keys(chosen).filter((name) => chosen[name] === threshold)
   print('| threshold | precision | recall | F1 | |\n|---|---|---|---|---|')
-  for (const threshold of [...new Set([...steps, ...names.keys()])].sort((one, other) => one - other)) {
+  for (const threshold of [...new Set([...steps, ...Object.values(chosen)])].sort((one, other) => one - other)) {
     const { precision, recall, f1 } = rates(judged, threshold)
     const cells = [precision, recall, f1].map((rate) => rate.toFixed(2)).join(' | ')
-    print(`| ${threshold.toFixed(3)} | ${cells} | ${names.get(threshold) ?? ''} |`)
+    print(`| ${threshold.toFixed(3)} | ${cells} | ${namesAt(threshold).join(', ')} |`)
   }
 }
 

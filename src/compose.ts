@@ -92,7 +92,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     quota,
     clock,
     createId,
-    duplicateThreshold: settings.duplicateThreshold ?? embedder.thresholds.duplicate,
+    duplicateThreshold: () => settings.duplicateThreshold ?? embedder.thresholds.duplicate,
     onWrite,
   })
   const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
@@ -107,7 +107,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const contextTools = createContextTools({
     contexts,
     embedder,
-    defaultFilterThreshold: settings.filterThreshold ?? embedder.thresholds.filter,
+    defaultFilterThreshold: () => settings.filterThreshold ?? embedder.thresholds.filter,
     embedTimeoutMs: settings.embedTimeoutMs,
   })
   return {

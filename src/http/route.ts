@@ -58,3 +58,7 @@ export const operatorOf = (request: Pick<FastifyRequest, 'operator'>): OperatorC
   if (request.operator === null) throw brokenInvariant('A route of the operator was reached without its key.')
   return request.operator
 }
+
+/** The key itself, as the request carried it. */
+export const secretOf = ({ headers }: Pick<FastifyRequest, 'headers'>): string =>
+  (headers.authorization ?? '').replace(/^Bearer +/i, '')

@@ -1,7 +1,6 @@
 /**
- * Thresholds for a model that nobody has calibrated, from texts whose likeness is known (anchors.ts). Models differ in
- * where their cosines lie and in how wide they spread, so a threshold is a place between two groups of cosines: those
- * that should stay below it and those that should reach it.
+ * Thresholds for a model that nobody has calibrated, from texts whose likeness is known (anchors.ts): models differ in
+ * where their cosines lie and in how wide they spread.
  */
 import type { EmbeddingPurpose, SimilarityThresholds } from '../../ports/embedder.ts'
 import { statementAnchors, topicAnchors } from './anchors.ts'
@@ -15,25 +14,30 @@ export type AnchorSimilarities = {
   readonly neighbouring: readonly number[]
 }
 
-/**
- * Part of the way from the mean of the pairs that should stay below to the mean of those that should reach it. Chosen on
- * the labelled messages of the project with two unlike models (scripts/calibrate-thresholds.ts).
- */
-const filterPart = 0.6
-const duplicatePart = 0.6
-
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 
-const between = (below: readonly number[], above: readonly number[], part: number): number => {
-  const threshold = mean(below) + part * (mean(above) - mean(below))
-  return Math.min(1, Math.max(0, Math.round(threshold * 1_000) / 1_000))
-}
+/** The value that 95 % of the values do not exceed. */
+const nearlyHighest = (values: readonly number[]): number =>
+  [...values].sort((one, other) => one - other)[Math.floor(values.length * 0.95)] ?? 0
 
-/** Rounded to thousandths. All lists hold at least one cosine. */
-export const thresholdsFromAnchors = (similarities: AnchorSimilarities): SimilarityThresholds => ({
-  filter: between(similarities.offTopic, similarities.onTopic, filterPart),
-  duplicate: between(similarities.neighbouring, similarities.restated, duplicatePart),
-})
+/** Where between the mean of neighbours (0) and that of restatements (1) a duplicate begins. */
+const duplicatePart = 0.75
+
+const threshold = (value: number): number => Math.min(1, Math.max(0, Math.round(value * 1_000) / 1_000))
+
+/**
+ * Rounded to thousandths; all lists hold at least one cosine. Both rules lean to precision and were chosen on the
+ * labelled texts of the project with two unlike models (scripts/calibrate-thresholds.ts). FILTER begins at a typical
+ * cosine of one criterion and a message on its topic and not below it, since the best of several parts of the criteria
+ * counts; in no case where single off-topic pairs still are.
+ */
+export const thresholdsFromAnchors = (similarities: AnchorSimilarities): SimilarityThresholds => {
+  const { onTopic, offTopic, restated, neighbouring } = similarities
+  return {
+    filter: threshold(Math.max(mean(onTopic), nearlyHighest(offTopic))),
+    duplicate: threshold(mean(neighbouring) + duplicatePart * (mean(restated) - mean(neighbouring))),
+  }
+}
 
 type EmbedTexts = (texts: readonly string[], purpose: EmbeddingPurpose) => Promise<readonly Float32Array[]>
 

@@ -179,10 +179,13 @@ export const createExactIndex = (options: ExactIndexOptions): VectorIndex => {
     remove: async () => {},
     removeSpace: async (tenantId, spaceId, { signal } = {}) => {
       const key = keyOf(tenantId, spaceId)
-      const held = spaces.get(key)?.space.size() ?? 0
-      const published = await inTurn({ tenantId, spaceId }, (space) => space.size(), signal)
+      const before = spaces.get(key)?.space
+      // Where PostgreSQL has no such space any more, what was held of it is what counts.
+      const sizeOf = (space: ExactSpace) =>
+        space === before || space.size() > 0 ? space.size() : (before?.size() ?? 0)
+      const count = await inTurn({ tenantId, spaceId }, sizeOf, signal)
       drop(key)
-      return Math.max(held, published)
+      return count
     },
     search: async (tenantId, spaceId, query, { signal } = {}) => {
       ensureDimensions(query.dense, dimensions)

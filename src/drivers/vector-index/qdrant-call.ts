@@ -57,15 +57,18 @@ const isWorthAnotherTry = (error: unknown): boolean => {
   return !isAppError(error) && (status === 0 || status === 429 || status >= 500)
 }
 
+/** Why the signal aborted: as it is, or as a missed deadline of the index when the caller's time ran out. */
+const abortErrorOf = ({ reason }: AbortSignal): unknown => (isMissedDeadline(reason) ? translate(reason) : reason)
+
 const createBreaker = (clock: Clock, logger: Logger) => {
   let failures = 0
-  let closedUntilMs = 0
+  let blockedUntilMs = 0
   return {
-    ensureOpenForCalls: (): void => {
+    ensureMayCall: (): void => {
       if (failures < failuresMax) return
-      if (clock.nowMs() < closedUntilMs)
+      if (clock.nowMs() < blockedUntilMs)
         throw vectorIndexUnavailable('Qdrant did not answer the last calls; it is tried again within a second.')
-      closedUntilMs = clock.nowMs() + cooldownMs
+      blockedUntilMs = clock.nowMs() + cooldownMs
     },
     noteAnswer: (): void => {
       if (failures >= failuresMax) logger.info('Qdrant answers again')
@@ -74,7 +77,7 @@ const createBreaker = (clock: Clock, logger: Logger) => {
     noteFailure: (error: AppError): void => {
       failures += 1
       if (failures !== failuresMax) return
-      closedUntilMs = clock.nowMs() + cooldownMs
+      blockedUntilMs = clock.nowMs() + cooldownMs
       logger.warn({ err: error }, 'Qdrant does not answer; calls fail at once until it does')
     },
   }
@@ -103,8 +106,8 @@ export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logg
   }
 
   return async (exchange, { timeoutMs, signal: wanted }) => {
-    wanted?.throwIfAborted()
-    breaker.ensureOpenForCalls()
+    if (wanted?.aborted) throw abortErrorOf(wanted)
+    breaker.ensureMayCall()
     const deadline = AbortSignal.timeout(timeoutMs)
     try {
       const result = await exchangeTwice(
@@ -114,11 +117,23 @@ export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logg
       breaker.noteAnswer()
       return result
     } catch (error) {
-      if (wanted?.aborted && !isMissedDeadline(error)) throw error
+      if (wanted?.aborted && !isMissedDeadline(wanted.reason)) throw error
       const translated = translate(error)
       if (translated.retryable && statusOf(error) !== 404) breaker.noteFailure(translated)
       else breaker.noteAnswer()
       throw translated
     }
   }
+}
+
+/** Gives up on what others wait for too, which goes on, as soon as the signal aborts. */
+export const untilAborted = async (shared: Promise<void>, signal: AbortSignal | undefined): Promise<void> => {
+  if (signal === undefined) return shared
+  let abort = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(abortErrorOf(signal))
+    signal.addEventListener('abort', abort, { once: true })
+    if (signal.aborted) abort()
+  })
+  await Promise.race([shared, aborted]).finally(() => signal.removeEventListener('abort', abort))
 }

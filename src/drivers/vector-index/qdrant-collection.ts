@@ -30,6 +30,9 @@ export const aliasNameOf = (prefix: string, { model, dimensions }: { model: stri
   return `${prefix}_${slug}_${dimensions}${hash}`
 }
 
+/** The first that knows `update_filter`; earlier ones ignore it without a word. */
+const minorVersionMin = 16
+
 const payloadIndexes: Readonly<Record<string, Schemas['PayloadFieldSchema']>> = {
   tenant_id: { type: 'keyword', is_tenant: true },
   space_id: 'keyword',
@@ -49,11 +52,19 @@ export const createCollection = ({ client, call, aliasName, dimensions }: Collec
   const api = client.api()
   const firstName = `${aliasName}_1`
 
-  const find = (limits: CallLimits): Promise<Schemas['CollectionInfo'] | false> =>
+  /** Null when there is none. */
+  const find = (limits: CallLimits): Promise<Schemas['CollectionInfo'] | null> =>
     call(async (init) => {
       const found = await unlessStatus(404, api.getCollection({ collection_name: aliasName }, init))
-      return found ?? { data: { result: false as const } }
+      return { data: found === null ? { result: null } : found.data }
     }, limits)
+
+  const ensureVersion = async (limits: CallLimits): Promise<void> => {
+    const { version } = await call(async (init) => ({ data: { result: (await api.root({}, init)).data } }), limits)
+    const [major = 0, minor = 0] = String(version).split('.').map(Number)
+    if (major < 1 || (major === 1 && minor < minorVersionMin))
+      throw vectorIndexMisbehaved(`Qdrant ${version} is too old: 1.${minorVersionMin} or later is needed.`)
+  }
 
   const create = async (limits: CallLimits): Promise<void> => {
     const layout = {
@@ -62,8 +73,8 @@ export const createCollection = ({ client, call, aliasName, dimensions }: Collec
       hnsw_config: { m: 0, payload_m: 16 },
     }
     await call(async (init) => {
-      const created = await unlessStatus(409, api.createCollection({ collection_name: firstName, ...layout }, init))
-      return created ?? { data: { result: true } }
+      await unlessStatus(409, api.createCollection({ collection_name: firstName, ...layout }, init))
+      return { data: { result: true } }
     }, limits)
     for (const [field_name, field_schema] of Object.entries(payloadIndexes))
       await call(
@@ -88,11 +99,23 @@ export const createCollection = ({ client, call, aliasName, dimensions }: Collec
   }
 
   return {
-    /** @throws AppError `vector_index.misbehaved` when there is a collection of another layout under the name */
-    ensureReady: async (limits: CallLimits): Promise<void> => {
-      if ((await find(limits)) === false) await create(limits)
-      const info = await find(limits)
-      if (info !== false) ensureLayout(info)
+    /**
+     * @throws AppError `vector_index.misbehaved` when the server is too old, or when there is a collection of another
+     *   layout under the name
+     */
+    ensureReady: async ({
+      timeoutMs,
+      writeTimeoutMs,
+    }: {
+      timeoutMs: number
+      writeTimeoutMs: number
+    }): Promise<void> => {
+      const found = await find({ timeoutMs })
+      if (found !== null) return ensureLayout(found)
+      await ensureVersion({ timeoutMs })
+      await create({ timeoutMs: writeTimeoutMs })
+      const created = await find({ timeoutMs })
+      if (created !== null) ensureLayout(created)
     },
     find,
   }

@@ -9,22 +9,20 @@
  */
 import { QdrantClient } from '@qdrant/js-client-rest'
 import type { Logger } from 'pino'
-import type { IndexPoint, IndexQuery, VectorIndex } from '../../ports/vector-index.ts'
+import type { VectorIndex } from '../../ports/vector-index.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
-import { createQdrantCall, type QdrantCall, statusOf } from './qdrant-call.ts'
+import { createQdrantCall, type QdrantCall, statusOf, untilAborted } from './qdrant-call.ts'
 import { aliasNameOf, createCollection } from './qdrant-collection.ts'
 import {
   denseName,
   pointIdOf,
-  replaceableFilter,
-  searchFilter,
-  sourceFields,
   spaceFilter,
   sparseName,
   toHits,
-  toQdrantPoint,
   toRevision,
+  toSearches,
+  toUpsert,
 } from './qdrant-points.ts'
 import { ensureDimensions } from './vector-index-errors.ts'
 
@@ -32,7 +30,6 @@ const pointsPerRequestMax = 256
 /** About 21 bytes each as JSON, and the server takes 32 MiB a request. */
 const numbersPerRequestMax = 1_000_000
 const removalsPerRequest = 1_000
-const searchWidth = 256
 
 export type QdrantIndexOptions = {
   /** With the path under which it is reached, if any. Without a port: 6333. */
@@ -50,7 +47,7 @@ export type QdrantIndexOptions = {
   readonly logger: Logger
 }
 
-type Options = { readonly signal?: AbortSignal }
+type Wanted = { readonly signal?: AbortSignal | undefined }
 
 const slicesOf = <T>(items: readonly T[], size: number): readonly (readonly T[])[] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, at) => items.slice(at * size, (at + 1) * size))
@@ -84,44 +81,20 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
   let ready: Promise<void> | null = null
 
   /** The first use of the collection makes it, whoever comes first; it lasts until the server has lost it. */
-  const ensureReady = async ({ signal }: Options = {}): Promise<void> => {
-    signal?.throwIfAborted()
-    ready ??= collection.ensureReady({ timeoutMs: writeTimeoutMs }).catch((error: unknown) => {
+  const ensureReady = async ({ signal }: Wanted = {}): Promise<void> => {
+    ready ??= collection.ensureReady({ timeoutMs, writeTimeoutMs }).catch((error: unknown) => {
       ready = null
       throw error
     })
-    await (signal === undefined ? ready : untilAborted(ready, signal))
+    await untilAborted(ready, signal)
   }
 
   const call: QdrantCall = async (exchange, limits) => {
-    await ensureReady(limits.signal === undefined ? {} : { signal: limits.signal })
+    await ensureReady(limits)
     return rawCall(exchange, limits).catch((error: unknown) => {
       if (isAppError(error) && statusOf(error.cause) === 404) ready = null
       throw error
     })
-  }
-
-  const upsertSlice = async (
-    { tenantId, spaceId, signal }: { tenantId: string; spaceId: string } & Options,
-    points: readonly IndexPoint[],
-  ): Promise<void> => {
-    const update_filter = replaceableFilter(tenantId, spaceId, points)
-    const body = { points: points.map((point) => toQdrantPoint(tenantId, spaceId, point)), update_filter }
-    await call((init) => api.upsertPoints({ collection_name, wait: true, ...body }, init), {
-      ...{ timeoutMs: writeTimeoutMs, signal },
-    })
-  }
-
-  const searchesOf = (tenantId: string, spaceId: string, { dense, sparse, filter, limit }: IndexQuery) => {
-    const common = { filter: searchFilter(tenantId, spaceId, filter), limit, with_payload: sourceFields }
-    const query = sparse && { indices: [...sparse.indices], values: [...sparse.values] }
-    return [
-      ...(dense === null ? [] : [{ query: Array.from(dense), using: denseName, ...common }]).map((search) => ({
-        ...search,
-        params: { hnsw_ef: Math.max(searchWidth, limit) },
-      })),
-      ...(query === null || query.indices.length === 0 ? [] : [{ query, using: sparseName, ...common }]),
-    ]
   }
 
   return {
@@ -130,15 +103,17 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
     upsert: async (tenantId, spaceId, points, { signal } = {}) => {
       for (const { dense } of points) ensureDimensions(dense, dimensions)
       const size = Math.max(1, Math.min(pointsPerRequestMax, Math.floor(numbersPerRequestMax / dimensions)))
-      for (const slice of slicesOf(points, size))
-        await upsertSlice({ tenantId, spaceId, ...(signal && { signal }) }, slice)
+      for (const slice of slicesOf(points, size)) {
+        const body = toUpsert(tenantId, spaceId, slice)
+        const limits = { timeoutMs: writeTimeoutMs, signal }
+        await call((init) => api.upsertPoints({ collection_name, wait: true, ...body }, init), limits)
+      }
     },
     remove: async (tenantId, spaceId, memoryIds, { signal } = {}) => {
       for (const slice of slicesOf(memoryIds, removalsPerRequest)) {
         const filter = spaceFilter(tenantId, spaceId, [{ has_id: slice.map(pointIdOf) }])
-        await call((init) => api.deletePoints({ collection_name, wait: true, filter }, init), {
-          ...{ timeoutMs: writeTimeoutMs, signal },
-        })
+        const limits = { timeoutMs: writeTimeoutMs, signal }
+        await call((init) => api.deletePoints({ collection_name, wait: true, filter }, init), limits)
       }
     },
     removeSpace: async (tenantId, spaceId, { signal } = {}) => {
@@ -150,7 +125,7 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
     },
     search: async (tenantId, spaceId, query, { signal } = {}) => {
       ensureDimensions(query.dense, dimensions)
-      const searches = searchesOf(tenantId, spaceId, query)
+      const searches = toSearches(tenantId, spaceId, query)
       if (searches.length === 0) return { dense: [], sparse: [] }
       const limits = { timeoutMs, signal }
       const answers = await call((init) => api.queryBatchPoints({ collection_name, searches }, init), limits)
@@ -161,17 +136,15 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
       const filter = spaceFilter(tenantId, spaceId)
       const offset = afterMemoryId === null ? {} : { offset: pointIdOf(afterMemoryId) }
       const page = { filter, limit: limit + 1, with_payload: ['revision'], with_vector: false, ...offset }
-      const { points } = await call((init) => api.scrollPoints({ collection_name, ...page }, init), {
-        timeoutMs,
-        signal,
-      })
+      const limits = { timeoutMs, signal }
+      const { points } = await call((init) => api.scrollPoints({ collection_name, ...page }, init), limits)
       const listed = points.map(toRevision)
       return listed.filter(({ memoryId }) => memoryId !== afterMemoryId).slice(0, limit)
     },
     checkHealth: async ({ signal } = {}) => {
       try {
         const info = await collection.find({ timeoutMs, signal })
-        if (info === false) return { ready: false, detail: `qdrant: there is no collection ${aliasName}` }
+        if (info === null) return { ready: false, detail: `qdrant: there is no collection ${aliasName}` }
         return { ready: info.status !== 'red', detail: `qdrant: ${aliasName} is ${info.status}` }
       } catch (error) {
         if (!isAppError(error)) throw error
@@ -180,14 +153,4 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
     },
     close: async () => {},
   }
-}
-
-/** Rejects with the signal's reason as soon as it aborts; what is under way goes on for the others who wait for it. */
-const untilAborted = async (shared: Promise<void>, signal: AbortSignal): Promise<void> => {
-  let abort = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-  })
-  await Promise.race([shared, aborted]).finally(() => signal.removeEventListener('abort', abort))
 }

@@ -1,11 +1,15 @@
 /** How points, filters and answers look to Qdrant. */
 import type { Schemas } from '@qdrant/js-client-rest'
-import type { IndexFilter, IndexHit, IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
+import type { IndexFilter, IndexHit, IndexPoint, IndexQuery, SourcePosition } from '../../ports/vector-index.ts'
 import { brokenInvariant } from '../../shared/errors.ts'
 import { vectorIndexMisbehaved } from './vector-index-errors.ts'
 
 export const denseName = 'content'
 export const sparseName = 'words'
+
+const sourceFields = ['source_id', 'source_position']
+/** How many candidates a walk through the graph keeps; more are compared, fewer neighbours missed. */
+const searchWidth = 256
 
 type Condition = Schemas['Condition']
 type Filter = { readonly must: Condition[]; readonly must_not?: Condition[] }
@@ -26,7 +30,7 @@ export const spaceFilter = (tenantId: string, spaceId: string, further: readonly
 })
 
 /** A point without `expires_at` is in no range, so it is not excluded. */
-export const searchFilter = (tenantId: string, spaceId: string, { facets, nowMs }: IndexFilter): Filter => ({
+const searchFilter = (tenantId: string, spaceId: string, { facets, nowMs }: IndexFilter): Filter => ({
   ...spaceFilter(
     tenantId,
     spaceId,
@@ -40,7 +44,7 @@ export const searchFilter = (tenantId: string, spaceId: string, { facets, nowMs 
  * revision, in one request: a newer one stays (M6), and so does the same one with a vector where the new point has none.
  * Only points of the space, should another one ever hold the same id.
  */
-export const replaceableFilter = (tenantId: string, spaceId: string, points: readonly IndexPoint[]): Filter => {
+const replaceableFilter = (tenantId: string, spaceId: string, points: readonly IndexPoint[]): Filter => {
   const idsOf = new Map<string, { range: { lt: number } | { lte: number }; ids: string[] }>()
   for (const { memoryId, revision, dense } of points) {
     const range = dense === null ? { lt: revision } : { lte: revision }
@@ -54,7 +58,7 @@ export const replaceableFilter = (tenantId: string, spaceId: string, points: rea
   return spaceFilter(tenantId, spaceId, [{ should }])
 }
 
-export const toQdrantPoint = (tenantId: string, spaceId: string, point: IndexPoint): Schemas['PointStruct'] => ({
+const toQdrantPoint = (tenantId: string, spaceId: string, point: IndexPoint): Schemas['PointStruct'] => ({
   id: pointIdOf(point.memoryId),
   vector: {
     ...(point.dense === null ? {} : { [denseName]: Array.from(point.dense) }),
@@ -72,7 +76,22 @@ export const toQdrantPoint = (tenantId: string, spaceId: string, point: IndexPoi
   },
 })
 
-export const sourceFields = ['source_id', 'source_position']
+/** One request's worth of points with the condition under which they replace what is there. */
+export const toUpsert = (tenantId: string, spaceId: string, points: readonly IndexPoint[]) => ({
+  points: points.map((point) => toQdrantPoint(tenantId, spaceId, point)),
+  update_filter: replaceableFilter(tenantId, spaceId, points),
+})
+
+/** A search for each vector of the query that there is, told apart by `using`. */
+export const toSearches = (tenantId: string, spaceId: string, { dense, sparse, filter, limit }: IndexQuery) => {
+  const common = { filter: searchFilter(tenantId, spaceId, filter), limit, with_payload: sourceFields }
+  const params = { hnsw_ef: Math.max(searchWidth, limit) }
+  const words = { indices: [...(sparse?.indices ?? [])], values: [...(sparse?.values ?? [])] }
+  return [
+    ...(dense === null ? [] : [{ query: Array.from(dense), using: denseName, params, ...common }]),
+    ...(words.indices.length === 0 ? [] : [{ query: words, using: sparseName, ...common }]),
+  ]
+}
 
 const sourceOf = (payload: Schemas['ScoredPoint']['payload']): SourcePosition | null => {
   const { source_id: sourceId, source_position: position } = payload ?? {}

@@ -33,6 +33,7 @@ import {
   readUnembedded,
 } from './index.repository.ts'
 import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
+import { restartClocks } from './system.repository.ts'
 
 const leaseMs = 60_000
 const callTimeoutMs = 30_000
@@ -46,6 +47,8 @@ export type Indexer = {
   start(): void
   /** Something was written: look now instead of at the next poll. */
   wake(): void
+  /** Starts every clock over, so that everything is written to the index again; answers how many agents that is. */
+  restart(): Promise<number>
   /** Works until no agent is behind that can be served now. */
   drain(): Promise<void>
   stop(): Promise<void>
@@ -238,6 +241,11 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs 
       loops.push(runLoop('words'), runLoop('vectors'))
     },
     wake,
+    restart: async () => {
+      const agents = await database.transactAsSystem(restartClocks)
+      wake()
+      return agents
+    },
     drain: async () => {
       while ((await runRound('words')) || (await runRound('vectors')));
     },

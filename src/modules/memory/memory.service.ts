@@ -47,7 +47,7 @@ export type MemoryServiceOptions = {
   readonly clock: Clock
   readonly createId: CreateId
   /** Cosine from which another memory is reported as a duplicate, where the agent sets none. */
-  readonly duplicateThreshold: number
+  readonly duplicateThreshold: () => number
   readonly onWrite: () => void
 }
 
@@ -76,7 +76,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       return await search.findSimilar(caller, {
         agentId,
         content,
-        defaultThreshold: options.duplicateThreshold,
+        defaultThreshold: options.duplicateThreshold(),
         signal,
       })
     } catch (error) {

@@ -12,7 +12,7 @@ export type ContextToolsOptions = {
   readonly contexts: ContextService
   readonly embedder: Embedder
   /** Where neither the session nor its agent sets one. */
-  readonly defaultFilterThreshold: number
+  readonly defaultFilterThreshold: () => number
   readonly embedTimeoutMs: number
 }
 
@@ -68,7 +68,7 @@ export const createContextTools = ({
 
     filter_context: async ({ caller, snapshot, callerMessageId }, { criteria }): Promise<PreparedTool> => {
       const { session, context } = snapshot
-      const threshold = session.options.filterThreshold ?? defaultFilterThreshold
+      const threshold = session.options.filterThreshold ?? defaultFilterThreshold()
       const similarities = await compare(caller, criteria, filterCandidates(context, callerMessageId))
       const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
       const removed =

@@ -1,0 +1,65 @@
+import { Type } from 'typebox'
+import { type App, operatorAccess } from '../../http/route.ts'
+import { problems } from '../../http/route-schemas.ts'
+import { refTo } from '../../shared/schema.ts'
+import type { Indexer } from './indexer.ts'
+import type { ConsistencyReport, Reconciler } from './reconciler.ts'
+
+const consistencySchema = Type.Object(
+  {
+    consistent: Type.Boolean(),
+    agents_checked: Type.Integer(),
+    agents_behind: Type.Integer({ description: 'Left out: their index is catching up.' }),
+    memories_checked: Type.Integer(),
+    missing_in_index: Type.Integer(),
+    outdated_in_index: Type.Integer(),
+    orphaned_in_index: Type.Integer(),
+  },
+  { $id: 'Consistency' },
+)
+
+const reindexSchema = Type.Object({ agents: Type.Integer() }, { $id: 'Reindex' })
+
+const toConsistencyBody = (report: ConsistencyReport) => ({
+  consistent: report.consistent,
+  agents_checked: report.agentsChecked,
+  agents_behind: report.agentsBehind,
+  memories_checked: report.memoriesChecked,
+  missing_in_index: report.missingInIndex,
+  outdated_in_index: report.outdatedInIndex,
+  orphaned_in_index: report.orphanedInIndex,
+})
+
+export const registerMemoryAdminRoutes = (
+  app: App,
+  { reconciler, indexer }: { reconciler: Reconciler; indexer: Indexer },
+): void => {
+  app.addSchema(consistencySchema)
+  app.addSchema(reindexSchema)
+
+  app.route({
+    method: 'GET',
+    url: '/v1/admin/consistency',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'getConsistency',
+      summary: 'Compare PostgreSQL and the vector index, in both directions',
+      tags: ['admin'],
+      response: { 200: refTo<object>('Consistency'), ...problems() },
+    },
+    handler: async () => toConsistencyBody(await reconciler.check()),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/admin/reindex',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'reindex',
+      summary: 'Write everything to the vector index again, from PostgreSQL; nothing is embedded twice',
+      tags: ['admin'],
+      response: { 202: refTo<object>('Reindex'), ...problems() },
+    },
+    handler: async (_request, reply) => reply.code(202).send({ agents: await indexer.restart() }),
+  })
+}

@@ -1,0 +1,88 @@
+import type { TenantTransaction } from '../../ports/database.ts'
+import type { Scope } from '../../shared/caller.ts'
+import { sql } from '../../shared/sql.ts'
+import type { Key, NewKey } from './tenant-types.ts'
+
+type KeyRow = {
+  readonly key_id: string
+  readonly name: string
+  readonly key_hash: Buffer
+  readonly scopes: readonly Scope[]
+  readonly agent_ids: readonly string[] | null
+  readonly created_at: string
+  readonly expires_at: string | null
+  readonly revoked_at: string | null
+  readonly rotated_from: string | null
+}
+
+const toKey = (row: KeyRow): Key => ({
+  keyId: row.key_id,
+  name: row.name,
+  scopes: row.scopes,
+  agentIds: row.agent_ids,
+  createdAt: row.created_at,
+  expiresAt: row.expires_at,
+  revokedAt: row.revoked_at,
+  rotatedFrom: row.rotated_from,
+})
+
+export const insertKey = async (
+  tx: TenantTransaction,
+  { keyId, keyHash, key, rotatedFrom }: { keyId: string; keyHash: Buffer; key: NewKey; rotatedFrom: string | null },
+): Promise<Key> => {
+  const rows = await tx.query<KeyRow>(sql`
+    insert into api_key (tenant_id, key_id, name, key_hash, scopes, agent_ids, expires_at, rotated_from)
+    values (${tx.tenantId}, ${keyId}, ${key.name}, ${keyHash}, ${key.scopes}::text[], ${key.agentIds}::text[],
+      ${key.expiresAt}::timestamptz, ${rotatedFrom})
+    returning *`)
+  return toKey(rows[0] as KeyRow)
+}
+
+/** A live key of an active tenant, with the rate that the tenant's quota allows. */
+export type LiveKey = { readonly key: Key; readonly keyHash: Buffer; readonly requestsPerSecond: number | null }
+
+export const findLiveKey = async (
+  tx: TenantTransaction,
+  { keyHash, now }: { keyHash: Buffer; now: string },
+): Promise<LiveKey | null> => {
+  const rows = await tx.query<KeyRow & { requests_per_second: number | null }>(sql`
+    select api_key.*, tenant.requests_per_second from api_key
+    join tenant on tenant.tenant_id = api_key.tenant_id and tenant.status = 'active'
+    where api_key.tenant_id = ${tx.tenantId} and key_hash = ${keyHash} and revoked_at is null
+      and (expires_at is null or expires_at > ${now}::timestamptz)`)
+  const [row] = rows
+  return row === undefined
+    ? null
+    : { key: toKey(row), keyHash: row.key_hash, requestsPerSecond: row.requests_per_second }
+}
+
+export const findKey = async (tx: TenantTransaction, keyId: string): Promise<Key | null> => {
+  const rows = await tx.query<KeyRow>(sql`
+    select * from api_key where tenant_id = ${tx.tenantId} and key_id = ${keyId} for update`)
+  return rows[0] === undefined ? null : toKey(rows[0])
+}
+
+export const listKeys = async (
+  tx: TenantTransaction,
+  { after, limit }: { after: string; limit: number },
+): Promise<readonly Key[]> => {
+  const rows = await tx.query<KeyRow>(sql`
+    select * from api_key where tenant_id = ${tx.tenantId} and key_id > ${after} order by key_id limit ${limit}`)
+  return rows.map(toKey)
+}
+
+export const revokeKey = async (tx: TenantTransaction, keyId: string): Promise<Key | null> => {
+  const rows = await tx.query<KeyRow>(sql`
+    update api_key set revoked_at = coalesce(revoked_at, now())
+    where tenant_id = ${tx.tenantId} and key_id = ${keyId} returning *`)
+  return rows[0] === undefined ? null : toKey(rows[0])
+}
+
+export const expireKey = async (
+  tx: TenantTransaction,
+  { keyId, expiresAt }: { keyId: string; expiresAt: string },
+): Promise<void> => {
+  await tx.query(sql`
+    update api_key set expires_at = least(coalesce(expires_at, 'infinity'::timestamptz), ${expiresAt}::timestamptz)
+    where tenant_id = ${tx.tenantId} and key_id = ${keyId}`)
+}

@@ -1,0 +1,32 @@
+import { AppError } from '../../shared/errors.ts'
+
+export const tenantNotFound = () =>
+  new AppError({ code: 'tenant.not_found', status: 404, detail: 'There is no tenant with that id.' })
+
+export const tenantNotActive = () =>
+  new AppError({ code: 'tenant.not_active', status: 409, detail: 'The tenant is being deleted, or is deleted.' })
+
+export const keyNotFound = () =>
+  new AppError({ code: 'key.not_found', status: 404, detail: 'There is no key with that id.' })
+
+export const keyNotLive = () =>
+  new AppError({
+    code: 'key.not_live',
+    status: 409,
+    detail: 'The key is revoked or expired, so it cannot be rotated. Create a new key.',
+  })
+
+export const scopeNotGrantable = (scopes: readonly string[]) =>
+  new AppError({
+    code: 'key.scope_not_grantable',
+    status: 403,
+    detail: `A key can grant only what it has itself. It lacks: ${scopes.join(', ')}.`,
+  })
+
+export const quotaExceeded = (quota: 'memories' | 'stored_bytes', limit: number) =>
+  new AppError({
+    code: `quota.${quota}`,
+    status: 429,
+    retryAfterSeconds: 60,
+    detail: `The tenant's quota of ${limit} ${quota === 'memories' ? 'memories' : 'stored bytes'} is reached. Delete memories, or ask the operator for more.`,
+  })

@@ -1,0 +1,116 @@
+import { Type } from 'typebox'
+import { type App, operatorAccess, operatorOf } from '../../http/route.ts'
+import { bodyProblems, pageComponent, pageQuery, pageRequestOf, problems, toPageBody } from '../../http/route-schemas.ts'
+import { idPattern } from '../../shared/ids.ts'
+import { refTo } from '../../shared/schema.ts'
+import { type NewKeyBody, type QuotasBody, tenantComponents } from './tenant.schemas.ts'
+import type { TenantService } from './tenant.service.ts'
+import { fromNewKeyBody, fromQuotasBody, toKeyBody, toTenantBody } from './tenant-body.ts'
+import type { Quotas } from './tenant-types.ts'
+
+const tenantParams = Type.Object({ tenant_id: Type.String({ pattern: idPattern('ten') }) })
+const noQuotas: Quotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: null, modelTokensPerDayMax: null }
+
+export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantService }): void => {
+  for (const component of [...tenantComponents, pageComponent('Tenant')]) app.addSchema(component)
+  const tenantBody = refTo<object>('Tenant')
+
+  app.route({
+    method: 'POST',
+    url: '/v1/admin/tenants',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'createTenant',
+      summary: 'Create a tenant',
+      tags: ['admin'],
+      body: refTo<{ name: string; quotas?: QuotasBody }>('NewTenant'),
+      response: { 201: tenantBody, ...bodyProblems() },
+    },
+    handler: async (request, reply) => {
+      const quotas = { ...noQuotas, ...fromQuotasBody(request.body.quotas) }
+      const tenant = await tenants.create(operatorOf(request), { name: request.body.name, quotas })
+      return reply.code(201).header('Location', `/v1/admin/tenants/${tenant.tenantId}`).send(toTenantBody(tenant))
+    },
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/admin/tenants',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'listTenants',
+      summary: 'List tenants',
+      tags: ['admin'],
+      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      response: { 200: refTo<object>('TenantPage'), ...problems() },
+    },
+    handler: async (request) => toPageBody(await tenants.list(pageRequestOf(request.query)), toTenantBody),
+  })
+
+  app.route({
+    method: 'GET',
+    url: '/v1/admin/tenants/:tenant_id',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'getTenant',
+      summary: 'Get a tenant',
+      tags: ['admin'],
+      params: tenantParams,
+      response: { 200: tenantBody, ...problems(404) },
+    },
+    handler: async (request) => toTenantBody(await tenants.get(request.params.tenant_id)),
+  })
+
+  app.route({
+    method: 'PATCH',
+    url: '/v1/admin/tenants/:tenant_id',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'updateTenant',
+      summary: "Change a tenant's name or quotas; quotas that are not given stay",
+      tags: ['admin'],
+      params: tenantParams,
+      body: refTo<{ name?: string; quotas?: QuotasBody }>('TenantChange'),
+      response: { 200: tenantBody, ...bodyProblems(404, 409) },
+    },
+    handler: async (request) => {
+      const { name, quotas } = request.body
+      const { tenant_id: tenantId } = request.params
+      return toTenantBody(await tenants.update(operatorOf(request), { tenantId, name, quotas: fromQuotasBody(quotas) }))
+    },
+  })
+
+  app.route({
+    method: 'DELETE',
+    url: '/v1/admin/tenants/:tenant_id',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'deleteTenant',
+      summary: 'Delete a tenant with everything it has; its keys are dead at once',
+      tags: ['admin'],
+      params: tenantParams,
+      response: { 202: tenantBody, ...problems(404) },
+    },
+    handler: async (request, reply) =>
+      reply.code(202).send(toTenantBody(await tenants.delete(operatorOf(request), request.params.tenant_id))),
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/v1/admin/tenants/:tenant_id/keys',
+    config: { access: operatorAccess },
+    schema: {
+      operationId: 'createTenantKey',
+      summary: 'Create a key of a tenant; it is shown in this answer only',
+      tags: ['admin'],
+      params: tenantParams,
+      body: refTo<NewKeyBody>('NewKey'),
+      response: { 201: refTo<object>('Key'), ...bodyProblems(404, 409) },
+    },
+    handler: async (request, reply) => {
+      const { tenant_id: tenantId } = request.params
+      const created = await tenants.createKey(operatorOf(request), { tenantId, key: fromNewKeyBody(request.body) })
+      return reply.code(201).send(toKeyBody(created))
+    },
+  })
+}
