@@ -85,8 +85,12 @@ try {
   print(`\nFILTER: ${messages.length} decisions, ${messages.filter(({ wanted }) => wanted).length} on topic\n`)
   printTable(messages, { 'from anchors': fromAnchors.filter, 'of the driver': embedder.thresholds.filter })
   const pairs = await scorePairs(embedder)
-  const judgedPairs = pairs.flatMap(({ kind, score }) => (kind === 'changed' ? [] : [{ score, wanted: kind === 'same' }]))
-  print(`\nDuplicates: ${judgedPairs.length} pairs, ${judgedPairs.filter(({ wanted }) => wanted).length} say the same\n`)
+  const judgedPairs = pairs.flatMap(({ kind, score }) =>
+    kind === 'changed' ? [] : [{ score, wanted: kind === 'same' }],
+  )
+  print(
+    `\nDuplicates: ${judgedPairs.length} pairs, ${judgedPairs.filter(({ wanted }) => wanted).length} say the same\n`,
+  )
   printTable(judgedPairs, { 'from anchors': fromAnchors.duplicate, 'of the driver': embedder.thresholds.duplicate })
   const changed = pairs.filter(({ kind }) => kind === 'changed')
   const reported = changed.filter(({ score }) => score >= embedder.thresholds.duplicate).length

@@ -113,7 +113,7 @@ const registerHooks = (app: App): void => {
   app.addHook('onResponse', async (request, reply) => {
     const { url, method } = request.routeOptions
     request.log.info(
-      { reqId: request.id, method, route: url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      { method, route: url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       'answered',
     )
   })
@@ -143,11 +143,15 @@ const registerReference = async (app: App): Promise<void> => {
     routePrefix: '/docs',
     staticCSP: true,
     uiConfig: { docExpansion: 'list' },
-    uiHooks: {},
   })
 }
 
 const registerProcessRoutes = (app: App, { metrics }: AppOptions): void => {
+  let yaml: string | undefined
+  const renderYaml = () => {
+    yaml ??= stringify(app.swagger(), { aliasDuplicateObjects: false, lineWidth: 0 })
+    return yaml
+  }
   app.route({
     method: 'GET',
     url: '/metrics',
@@ -168,7 +172,7 @@ const registerProcessRoutes = (app: App, { metrics }: AppOptions): void => {
     url: '/openapi.yaml',
     config: { access: publicAccess },
     schema: { hide: true },
-    handler: async (_request, reply) => reply.type('application/yaml').send(stringify(app.swagger())),
+    handler: async (_request, reply) => reply.type('application/yaml').send(renderYaml()),
   })
 }
 

@@ -20,7 +20,6 @@ export const playDay = async (stage: Stage, { title }: BeatOf<'day'>): Promise<v
 export const playSay = async (stage: Stage, { lines }: BeatOf<'say'>): Promise<void> => {
   const messages = lines.map(({ role, content }) => ({ role, content }))
   const answer = await stage.client.appendMessages(stage.sessionId, messages)
-  stage.screen.blank()
   lines.forEach((line, index) => {
     stage.hear(line, answer.messages[index])
   })
@@ -35,7 +34,7 @@ const short = (text: string): string =>
 export const playFilter = async (stage: Stage, { criteria, why }: BeatOf<'filter'>): Promise<void> => {
   const { client, screen, sessionId, lines } = stage
   screen.call('FILTER', criteria, why)
-  const { result, context } = await client.callTool(sessionId, 'filter_context', { criteria })
+  const { result, context, degraded } = await client.callTool(sessionId, 'filter_context', { criteria })
   for (const { message_id: messageId, similarity } of result.removed) {
     screen.detail(similarity.toFixed(2), short(lines.get(messageId)?.content ?? messageId))
   }
@@ -44,17 +43,17 @@ export const playFilter = async (stage: Stage, { criteria, why }: BeatOf<'filter
   const others = result.removed.length - right
   const threshold = `from a similarity of ${result.threshold.toFixed(2)} on`
   screen.detail('removed', `${right} of ${asides} asides and ${others} other messages, ${threshold}`)
-  stage.showContext(context)
+  stage.showContext(context, degraded)
   stage.expect(right > 0, 'FILTER removed none of the asides')
 }
 
 export const playSummary = async (stage: Stage, { span, why }: BeatOf<'summary'>): Promise<void> => {
   const { client, screen, sessionId } = stage
   screen.call('SUMMARY', span, why)
-  const { result, context } = await client.callTool(sessionId, 'summary_context', { span })
+  const { result, context, degraded } = await client.callTool(sessionId, 'summary_context', { span })
   for (const line of result.summary.split('\n')) screen.detail('|', line)
   const writer = { model: 'the model', extractive: 'extraction, as there is no model' }[result.written_by]
   screen.detail('replaced', `${result.replaced_message_ids.length} messages by one, written by ${writer}`)
-  stage.showContext(context)
+  stage.showContext(context, degraded)
   stage.expect(result.tokens_after < result.tokens_before, 'SUMMARY did not shorten the context')
 }

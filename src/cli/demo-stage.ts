@@ -66,8 +66,9 @@ export const createDemoStage = async ({ client, screen, agentId, signal }: Stage
 
     setContext,
 
-    /** The context as a call left it, beside what it was. */
-    showContext: (next: ContextBody): void => {
+    /** The context as a call left it, beside what it was, and what could not take part in the call. */
+    showContext: (next: ContextBody, degraded: readonly string[] = []): void => {
+      if (degraded.length > 0) screen.detail('degraded', `${degraded.join(', ')} did not take part`)
       if (next.tokens === context.tokens) screen.context('context', next)
       else {
         screen.context('before', context)

@@ -37,7 +37,7 @@ export const number = (
   read: (text) => {
     const value = Number(text)
     const { minimum, maximum, isInteger = true } = options
-    if (text.trim() !== '' && value >= minimum && value <= maximum && (!isInteger || Number.isInteger(value)))
+    if (/^-?\d+(\.\d+)?$/.test(text) && value >= minimum && value <= maximum && (!isInteger || Number.isInteger(value)))
       return { value }
     return { mistake: `must be ${isInteger ? 'a whole number' : 'a number'} from ${minimum} to ${maximum}` }
   },

@@ -1,6 +1,7 @@
 /** What the edge itself refuses, and what Fastify's own errors become. */
 import type { FastifyError } from 'fastify'
 import { AppError, brokenInvariant, type FieldError, isAppError } from '../shared/errors.ts'
+import { jsonPointer } from '../shared/json-limits.ts'
 
 export const routeNotFound = () =>
   new AppError({
@@ -75,7 +76,7 @@ export const unsafeText = (error: FieldError) =>
   new AppError({
     code: 'request.unsafe_text',
     status: 400,
-    detail: 'The body holds text or a key that cannot be stored, or is nested too deep.',
+    detail: 'The request holds text or a key that cannot be stored, or is nested too deep.',
     errors: [error],
   })
 
@@ -92,32 +93,64 @@ const requestDeadline = (cause: unknown) =>
 const clientGone = (cause: unknown) =>
   new AppError({ code: 'request.aborted', status: 503, detail: 'The client went away.', retryable: true, cause })
 
-const byFastifyCode: Readonly<Record<string, { code: string; status: number; detail: string }>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: { code: 'request.too_large', status: 413, detail: 'The body is too large.' },
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: {
-    code: 'request.unsupported_media_type',
-    status: 415,
-    detail: 'Send the body as application/json, or as application/x-ndjson where the operation says so.',
-  },
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: {
-    code: 'request.malformed',
-    status: 400,
-    detail: 'The body is not as long as Content-Length says.',
-  },
+const refusal = (code: string, status: number, detail: string) => (cause?: unknown) =>
+  new AppError({ code, status, detail, cause })
+
+const malformed = refusal('request.malformed', 400, 'The request cannot be read: its path or its body is malformed.')
+
+const tooLarge = refusal(
+  'request.too_large',
+  413,
+  'The body is too large. Send less at once, or stream it where the operation takes application/x-ndjson.',
+)
+
+export const unsupportedMediaType = refusal(
+  'request.unsupported_media_type',
+  415,
+  'Send the body as application/json in UTF-8, or as application/x-ndjson where the operation says so.',
+)
+
+export const malformedJson = (reason: string) =>
+  new AppError({ code: 'request.malformed_json', status: 400, detail: `The body cannot be read as JSON: ${reason}.` })
+
+export const unexpectedBody = refusal('request.unexpected_body', 400, 'This operation takes no body.')
+
+export const malformedHttp = refusal('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
+
+export const headersTooLarge = refusal('request.headers_too_large', 431, 'The headers are too large.')
+
+export const requestTimeout = refusal('request.timeout', 408, 'The request did not arrive in time.')
+
+const byFastifyCode: Readonly<Record<string, (cause: unknown) => AppError>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: tooLarge,
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: unsupportedMediaType,
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: malformed,
+  FST_ERR_HANDLER_TIMEOUT: requestDeadline,
 }
 
-const pointerOf = (part: string, path: string): string => (part === 'body' ? path : `/${part}${path}`)
+/** Fields of a body are pointed at by themselves, as those of a query; a header by its name below /headers. */
+const pointerOf = (part: string, path: string): string => (part === 'headers' ? `/headers${path}` : path)
+
+type Fault = NonNullable<FastifyError['validation']>[number]
+
+const fieldErrorOf = (part: string, { instancePath, message, params }: Fault): FieldError => {
+  const { additionalProperty, missingProperty } = params
+  if (typeof additionalProperty === 'string')
+    return {
+      pointer: pointerOf(part, instancePath + jsonPointer([additionalProperty.slice(0, 64)])),
+      detail: 'is not known here',
+    }
+  if (typeof missingProperty === 'string')
+    return { pointer: pointerOf(part, instancePath + jsonPointer([missingProperty])), detail: 'is missing' }
+  return { pointer: pointerOf(part, instancePath), detail: message ?? 'is invalid' }
+}
 
 const validationFailed = ({ validation = [], validationContext = 'body' }: FastifyError): AppError =>
   new AppError({
     code: 'request.invalid',
     status: 400,
     detail: 'The request does not have the form of this operation. Mend what is named in errors.',
-    errors: validation.slice(0, 20).map(({ instancePath, message, params }) => {
-      const extra = params.additionalProperty
-      const name = typeof extra === 'string' ? ` (${JSON.stringify(extra.slice(0, 64))})` : ''
-      return { pointer: pointerOf(validationContext, instancePath), detail: `${message ?? 'is invalid'}${name}` }
-    }),
+    errors: validation.slice(0, 20).map((fault) => fieldErrorOf(validationContext, fault)),
   })
 
 const isNamed = (error: unknown, name: string): boolean => (error as { name?: unknown } | null)?.name === name
@@ -130,13 +163,7 @@ export const toAppError = (error: unknown): AppError => {
   const failed = error as Partial<FastifyError>
   if (failed.validation !== undefined) return validationFailed(failed as FastifyError)
   const known = byFastifyCode[failed.code ?? '']
-  if (known !== undefined) return new AppError({ ...known, cause: error })
-  if (failed.statusCode !== undefined && failed.statusCode >= 400 && failed.statusCode < 500)
-    return new AppError({
-      code: 'request.malformed',
-      status: 400,
-      detail: 'The request cannot be read: its body is not valid JSON, or holds a reserved key such as __proto__.',
-      cause: error,
-    })
+  if (known !== undefined) return known(error)
+  if (failed.statusCode !== undefined && failed.statusCode >= 400 && failed.statusCode < 500) return malformed(error)
   return brokenInvariant('Something went wrong in the service. The request id tells the operator what.', error)
 }

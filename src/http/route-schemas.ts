@@ -44,7 +44,7 @@ const reasons: Readonly<Record<number, string>> = {
   503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
 }
 
-const retryAfter = { 'Retry-After': { schema: { type: 'integer' }, description: 'Seconds to wait.' } }
+const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
 
 const problemResponse = (status: number) => ({
   description: reasons[status] ?? 'A problem.',

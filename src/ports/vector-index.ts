@@ -58,7 +58,12 @@ export type VectorIndex = {
   readonly name: 'exact' | 'qdrant'
   /** Creates what is missing (collection, payload indexes). Safe to call from several processes at once. */
   ensureReady(options?: { readonly signal?: AbortSignal }): Promise<void>
-  /** Stores the points; those with an older revision than what is stored are ignored. Resolves when searches see them. */
+  /**
+   * Stores the points; those with an older revision than what is stored are ignored, and so is one without a vector where
+   * the same revision is stored with one. No two have the same id. Resolves when searches see them; an index that is a
+   * cache of PostgreSQL shows them once they are published there.
+   * @throws AppError `vector_index.unavailable` (retryable), as every method does, or `vector_index.misbehaved`
+   */
   upsert(
     tenantId: string,
     spaceId: string,
@@ -74,7 +79,7 @@ export type VectorIndex = {
   ): Promise<void>
   /** Removes a whole space and answers how many points it held. */
   removeSpace(tenantId: string, spaceId: string, options?: { readonly signal?: AbortSignal }): Promise<number>
-  /** Both lists in one exchange with the index. */
+  /** Both lists in one exchange with the index. Which of several hits with one score end a full list is its choice. */
   search(
     tenantId: string,
     spaceId: string,

@@ -1,10 +1,43 @@
 import pino from 'pino'
-import { expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { createBundledEmbedder } from '../../src/drivers/embedder/bundled-embedder.ts'
+import { withEmbeddingCache } from '../../src/drivers/embedder/embedding-cache.ts'
+import { describeEmbedderContract } from './embedder.suite.ts'
 
-it('x', async () => {
-  const e = createBundledEmbedder({ logger: pino() })
-  const v = await e.embed(['hello there', '', 'x'], 'query')
-  expect(v.map((x) => x.length)).toEqual([512, 512, 512])
-  await e.close()
+const logger = pino({ level: 'silent' })
+
+describeEmbedderContract('the bundled embedder', async () => createBundledEmbedder({ logger }))
+describeEmbedderContract('a cached embedder', async () =>
+  withEmbeddingCache(createBundledEmbedder({ logger }), { maxBytes: 1_000_000 }),
+)
+
+describe('the bundled embedder', () => {
+  const embedder = createBundledEmbedder({ logger })
+  afterAll(() => embedder.close())
+
+  it('T1: a vector is the same to the bit whatever it is batched with', async () => {
+    const text = 'My landlord wants the deposit by Friday.'
+    const [alone] = await embedder.embed([text], 'query')
+    const others = ['x', 'Other people ask about other things at the same time, in many more words than this one.']
+    const [first, second] = await Promise.all([
+      embedder.embed([...others, text, text.toUpperCase()], 'passage'),
+      embedder.embed([text, 'word '.repeat(500)], 'passage'),
+    ])
+    expect(first?.[2]).toEqual(alone)
+    expect(second?.[0]).toEqual(alone)
+  })
+
+  it('an emptied context window of text costs no more than what the model reads', async () => {
+    const [cut, longer] = await embedder.embed(['lorem ipsum '.repeat(170), 'lorem ipsum '.repeat(20_000)], 'passage')
+    expect(longer).toEqual(cut)
+  })
+
+  it('a query goes before the passages that wait', async () => {
+    const order: string[] = []
+    const texts = Array.from({ length: 120 }, (_, index) => `Passage ${index} of a long import that takes its time.`)
+    const passages = embedder.embed(texts, 'passage').then(() => order.push('passages'))
+    const query = embedder.embed(['what was the deposit?'], 'query').then(() => order.push('query'))
+    await Promise.all([passages, query])
+    expect(order).toEqual(['query', 'passages'])
+  })
 })

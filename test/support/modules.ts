@@ -3,6 +3,7 @@ import pino from 'pino'
 import { composeModules, type Modules, type Settings } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
+import type { QuotaGuard } from '../../src/modules/memory/memory.service.ts'
 import { createSpaceReader } from '../../src/modules/memory/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
@@ -47,10 +48,14 @@ export const testSettings: Settings = {
   maintenanceIntervalMs: 60_000,
 }
 
-export type ModuleOverrides = { readonly wrapIndex?: (index: VectorIndex) => VectorIndex }
+export type ModuleOverrides = {
+  readonly wrapIndex?: (index: VectorIndex) => VectorIndex
+  readonly makeQuota?: (database: Database, clock: TestClock) => QuotaGuard
+}
 
 export const createTestModules = async ({
   wrapIndex = (index) => index,
+  makeQuota = () => ({ reserve: async () => {} }),
 }: ModuleOverrides = {}): Promise<TestModules> => {
   const test = await createTestDatabase()
   const database = connect(test.url)
@@ -72,7 +77,7 @@ export const createTestModules = async ({
       fallbackIndex: null,
       embedder,
       tokenizer: createEstimatingTokenizer(),
-      quota: { reserve: async () => {} },
+      quota: makeQuota(database, clock),
       clock,
       createId,
       logger: pino({ level: 'silent' }),

@@ -27,9 +27,9 @@ const threshold = (value: number): number => Math.min(1, Math.max(0, Math.round(
 
 /**
  * Rounded to thousandths; all lists hold at least one cosine. Both rules lean to precision and were chosen on the
- * labelled texts of the project with two unlike models (scripts/calibrate-thresholds.ts). FILTER begins at a typical
- * cosine of one criterion and a message on its topic and not below it, since the best of several parts of the criteria
- * counts; in no case where single off-topic pairs still are.
+ * labelled texts of the project with two unlike models (scripts/calibrate-thresholds.ts). FILTER begins at the typical
+ * cosine of one criterion and a message on its topic, not below it, because the best of a criterion's parts counts; and
+ * never among the cosines of pairs off topic.
  */
 export const thresholdsFromAnchors = (similarities: AnchorSimilarities): SimilarityThresholds => {
   const { onTopic, offTopic, restated, neighbouring } = similarities

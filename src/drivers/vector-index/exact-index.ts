@@ -13,10 +13,12 @@ import type { IndexPoint, VectorIndex } from '../../ports/vector-index.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { searchExactly } from './exact-search.ts'
 import { createExactSpace, type ExactSpace } from './exact-space.ts'
-import { ensureDimensions } from './vector-index-errors.ts'
+import { ensureDimensions, vectorIndexUnavailable } from './vector-index-errors.ts'
 
 const pageSize = 500
 const sweepMs = 60_000
+/** Of one turn: removals are remembered for long, so reading a space again even once is rare. */
+const restartsMax = 3
 
 export type SpaceChanges = {
   /** In the order in which they were published, like the removals; a page holds no memory in both. */
@@ -62,6 +64,15 @@ type HeldSpace = {
   waiting: Waiting[]
 }
 
+const newHeldSpace = (dimensions: number): HeldSpace => ({
+  space: createExactSpace(dimensions),
+  cursor: null,
+  bytes: 0,
+  usedMs: 0,
+  working: false,
+  waiting: [],
+})
+
 /** Where `memoryId` is or would be among the sorted ids, then one on when it is there. */
 const indexAfter = (sortedIds: readonly string[], memoryId: string): number => {
   let [low, high] = [0, sortedIds.length]
@@ -96,9 +107,7 @@ export const createExactIndex = (options: ExactIndexOptions): VectorIndex => {
   }
 
   const use = (key: string): HeldSpace => {
-    const held = spaces.get(key) ?? {
-      ...{ space: createExactSpace(dimensions), cursor: null, bytes: 0, usedMs: 0, working: false, waiting: [] },
-    }
+    const held = spaces.get(key) ?? newHeldSpace(dimensions)
     held.usedMs = clock.nowMs()
     spaces.delete(key)
     spaces.set(key, held)
@@ -111,17 +120,21 @@ export const createExactIndex = (options: ExactIndexOptions): VectorIndex => {
   }
 
   const refresh = async (held: HeldSpace, at: { tenantId: string; spaceId: string }): Promise<void> => {
-    for (;;) {
+    for (let restarts = 0; restarts <= restartsMax; ) {
       const signal = AbortSignal.timeout(options.readTimeoutMs)
       const changes = await readSpaceChanges({ ...at, after: held.cursor, limit: pageSize, signal })
       if (changes === null || changes.startOver) startOver(held)
       if (changes === null) return
-      if (changes.startOver) continue
+      if (changes.startOver) {
+        restarts += 1
+        continue
+      }
       for (const memoryId of changes.removedMemoryIds) held.space.remove(memoryId)
       for (const point of changes.points) held.space.upsert(point)
       held.cursor = changes.cursor
       if (!changes.more) return
     }
+    throw vectorIndexUnavailable('A space of the index changes faster than it can be read.')
   }
 
   const runTurns = async (held: HeldSpace, at: { tenantId: string; spaceId: string }): Promise<void> => {

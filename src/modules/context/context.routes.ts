@@ -125,7 +125,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       response: {
         200: {
           description: 'The context.',
-          headers: { ETag: { schema: { type: 'string' }, description: 'The version, for If-Match.' } },
+          headers: { ETag: { type: 'string', description: 'The version, for If-Match.' } },
           content: { 'application/json': { schema: { $ref: 'Context' } } },
         },
         ...problems(404),

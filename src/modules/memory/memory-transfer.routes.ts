@@ -41,6 +41,8 @@ export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer:
     method: 'POST',
     url: '/v1/agents/:agent_id/memories/import',
     config: { access: tenantAccess('memory:write') },
+    // The body is a stream, whose lines are checked one by one as they come.
+    attachValidation: true,
     schema: {
       operationId: 'importMemories',
       summary: 'Import memories from NDJSON, streamed; lines that cannot be stored are reported',

@@ -46,7 +46,7 @@ const listQuery = Type.Object(
 const defaultTopK = 10
 
 const headersOfMemory = {
-  ETag: { schema: { type: 'string' }, description: 'The version, for If-Match.' },
+  ETag: { type: 'string', description: 'The version, for If-Match.' },
 }
 const memoryResponse = (description: string) => ({
   description,

@@ -65,12 +65,12 @@ describe('what a search sees', () => {
     expect(reads.map(({ after }) => after)).toEqual([null, '1'])
   })
 
-  it('is read once for all searches that come together, and page by page', async () => {
+  it('is read page by page, and once for all searches that come while another reads', async () => {
     const { reads, add, find } = open()
     add('spc', ...makeRandomPoints(1_200, 1).map((point) => makePoint(Number(`0x${point.memoryId.slice(-8)}`))))
     const found = await Promise.all(Array.from({ length: 20 }, () => find('spc')))
     expect(found.map((ids) => ids.length)).toEqual(Array.from({ length: 20 }, () => 1_000))
-    expect(reads.map(({ after }) => after)).toEqual([null, '500', '1000'])
+    expect(reads.map(({ after }) => after)).toEqual([null, '500', '1000', '1200'])
   })
 
   it('a search that comes while another reads is served by the next read', async () => {
@@ -104,6 +104,12 @@ describe('what a search sees', () => {
     )
     expect(await find('spc')).toEqual([memoryIdAt(2)])
     readWith(recorder.readSpaceChanges)
+  })
+
+  it('is refused for now when the reader says to start over each time', async () => {
+    const { find, readWith } = open()
+    readWith(async () => ({ ...noChanges, startOver: true }))
+    await expect(find('spc')).rejects.toMatchObject({ code: 'vector_index.unavailable', retryable: true })
   })
 
   it('is nothing once the space is gone, and its removal still counts what was held', async () => {

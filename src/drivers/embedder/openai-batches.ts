@@ -1,0 +1,97 @@
+/**
+ * Any number of texts as requests of bounded size. The texts of one call go out one request after another; calls run side
+ * by side up to a bound. A request that the server rejects is halved until the texts it does not want stand alone, so
+ * that a bad one costs its neighbours nothing. If both halves pass, it was the size: the bound is lowered for good.
+ */
+import type { Logger } from 'pino'
+import type { EmbeddingPurpose } from '../../ports/embedder.ts'
+import { AppError } from '../../shared/errors.ts'
+import { embedderRefused } from './embedder-errors.ts'
+import { type Exchange, postEmbeddings } from './openai-exchange.ts'
+import { readEmbeddings } from './openai-reply.ts'
+import { createSlots } from './slots.ts'
+
+export type EmbeddingServer = {
+  /** Base address of the server, with or without `/v1`. */
+  readonly url: string
+  readonly model: string
+  readonly apiKey?: string | null
+  /** `query-passage`: the field `input_type` tells the server the purpose. */
+  readonly inputType?: 'none' | 'query-passage'
+  readonly queryPrefix?: string
+  readonly passagePrefix?: string
+  /** Asked of the server with each request; absent: never mentioned, since many models refuse it. */
+  readonly dimensions?: number | null
+  /** Deadline of one request to the server, its retries included. */
+  readonly timeoutMs?: number
+  readonly batchTextsMax?: number
+  readonly requestsMax?: number
+  readonly retriesMax?: number
+  readonly backoffMs?: number
+  readonly logger: Logger
+}
+
+const misconfigured = (detail: string) => new AppError({ code: 'embedder.misconfigured', status: 500, detail })
+
+/** Neither address nor key is repeated in the error: both may hold a secret. */
+const exchangeOf = (options: EmbeddingServer): Exchange => {
+  const { url, apiKey, timeoutMs = 30_000, retriesMax = 2, backoffMs = 250 } = options
+  if (!URL.canParse(url) || !/^https?:/i.test(url)) throw misconfigured('The url of the embedder is no http address.')
+  const base = new URL(url)
+  if (base.username !== '' || base.password !== '')
+    throw misconfigured('The url of the embedder holds a password. Configure it as the key of the embedder instead.')
+  if (apiKey && !/^[\x21-\x7e]+$/.test(apiKey))
+    throw misconfigured('The key of the embedder holds characters that no header can.')
+  const path = base.pathname.replace(/\/+$/, '')
+  base.pathname = `${path}${path.endsWith('/v1') ? '' : '/v1'}/embeddings`
+  const authorization: Record<string, string> = apiKey ? { authorization: `Bearer ${apiKey}` } : {}
+  const headers = { 'content-type': 'application/json', accept: 'application/json', ...authorization }
+  return { endpoint: base, headers, timeoutMs, retriesMax, backoffMs }
+}
+
+export type Call = { readonly purpose: EmbeddingPurpose; readonly signal: AbortSignal }
+
+export type EmbedAll = (texts: readonly string[], call: Call) => Promise<readonly Float32Array[]>
+
+/**
+ * @throws AppError `embedder.misconfigured` when url or key cannot be used; its verb `embedder.refused` with the positions
+ *   of all texts that the server does not want, `embedder.unavailable` and `embedder.misbehaved`
+ */
+export const createBatches = (options: EmbeddingServer): EmbedAll => {
+  const { model, inputType = 'none', dimensions, queryPrefix = '', passagePrefix = '', logger } = options
+  const exchange = exchangeOf(options)
+  const slots = createSlots(options.requestsMax ?? 8)
+  let textsMax = options.batchTextsMax ?? 64
+
+  const bodyOf = (texts: readonly string[], purpose: EmbeddingPurpose): object => ({
+    model,
+    input: texts.map((text) => (purpose === 'query' ? queryPrefix : passagePrefix) + text),
+    encoding_format: 'base64',
+    ...(dimensions ? { dimensions } : {}),
+    ...(inputType === 'query-passage' ? { input_type: purpose } : {}),
+  })
+
+  /** Null in the place of a text that is refused. */
+  const embedPart = async (texts: readonly string[], call: Call): Promise<readonly (Float32Array | null)[]> => {
+    const post = () => postEmbeddings(exchange, bodyOf(texts, call.purpose), call.signal)
+    const result = await slots.use(post, call.signal)
+    if (result.outcome === 'answered') return readEmbeddings(result.body, texts.length)
+    if (texts.length === 1) return [null]
+    const half = Math.ceil(texts.length / 2)
+    const vectors = [...(await embedPart(texts.slice(0, half), call)), ...(await embedPart(texts.slice(half), call))]
+    if (half < textsMax && !vectors.includes(null)) {
+      textsMax = half
+      logger.info({ textsMax }, 'the embedding server takes fewer texts a request than configured')
+    }
+    return vectors
+  }
+
+  return async (texts, call) => {
+    const vectors: (Float32Array | null)[] = []
+    while (vectors.length < texts.length)
+      vectors.push(...(await embedPart(texts.slice(vectors.length, vectors.length + textsMax), call)))
+    const refused = vectors.flatMap((vector, position) => (vector === null ? [position] : []))
+    if (refused.length > 0) throw embedderRefused(refused)
+    return vectors.flatMap((vector) => vector ?? [])
+  }
+}

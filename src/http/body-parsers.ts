@@ -1,0 +1,65 @@
+/**
+ * How bodies are read. JSON has to be UTF-8: replacing broken bytes would store something else than was sent. NDJSON is
+ * handed on as a stream, for operations that declare it. What an operation does not declare is a 415, never a guess.
+ */
+import { isUtf8 } from 'node:buffer'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { findUnsafeText } from '../shared/json-limits.ts'
+import { malformedJson, unexpectedBody, unsafeText, unsupportedMediaType } from './http-errors.ts'
+
+const json = 'application/json'
+const ndjson = 'application/x-ndjson'
+
+type BodySchema = { readonly content?: Readonly<Record<string, unknown>> }
+
+const bodySchemaOf = ({ routeOptions }: FastifyRequest): BodySchema | undefined =>
+  (routeOptions.schema as { body?: BodySchema } | undefined)?.body
+
+const acceptedTypesOf = (request: FastifyRequest): readonly string[] =>
+  Object.keys(bodySchemaOf(request)?.content ?? { [json]: null })
+
+const parseJson = (bytes: Buffer): unknown => {
+  if (bytes.length === 0) return null
+  if (!isUtf8(bytes)) throw malformedJson('it is not UTF-8')
+  try {
+    return JSON.parse(bytes.toString('utf8'))
+  } catch {
+    throw malformedJson('its syntax is wrong')
+  }
+}
+
+export const isStream = (body: unknown): boolean => typeof (body as { pipe?: unknown } | null)?.pipe === 'function'
+
+const ensureSafe = (value: unknown): void => {
+  const fault = findUnsafeText(value)
+  if (fault !== null) throw unsafeText(fault)
+}
+
+const isEmpty = (body: unknown): boolean =>
+  body === null || body === undefined || (typeof body === 'object' && Object.keys(body).length === 0)
+
+export const registerBodyParsers = (app: FastifyInstance): void => {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(json, { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) =>
+    parseJson(bytes),
+  )
+  app.addContentTypeParser(ndjson, { bodyLimit: Number.MAX_SAFE_INTEGER }, (_request, stream, done) =>
+    done(null, stream),
+  )
+
+  app.addHook('preParsing', async (request) => {
+    const type = request.headers['content-type']
+    if (type === undefined || request.is404) return
+    const [, mediaType = '', charset] = /^\s*([^\s;]+)\s*(?:;.*?charset="?([^\s;"]+))?/i.exec(type) ?? []
+    const isUnderstood = charset === undefined || charset.toLowerCase() === 'utf-8'
+    if (!isUnderstood || !acceptedTypesOf(request).includes(mediaType.toLowerCase())) throw unsupportedMediaType()
+  })
+
+  app.addHook('preValidation', async (request) => {
+    ensureSafe(request.query)
+    ensureSafe(request.params)
+    if (isStream(request.body)) return
+    ensureSafe(request.body)
+    if (bodySchemaOf(request) === undefined && !isEmpty(request.body)) throw unexpectedBody()
+  })
+}

@@ -1,0 +1,27 @@
+import { afterAll, beforeAll, test } from 'vitest'
+import { createTestApp, type TestApp } from '../support/http-app.ts'
+let t: TestApp
+beforeAll(async () => { t = await createTestApp() })
+afterAll(() => t.close())
+const show = (r: { statusCode: number; body: string }, n = 300) => console.log(r.statusCode, r.body.slice(0, n))
+test('probe', async () => {
+  show(await t.ask('POST /v1/agents/a/memories', { body: { content: 'hi there' } }))
+  show(await t.ask('POST /v1/agents/a/memories/import', { body: '{"content":"x"}\n{"content":"yy"}\n', headers: { 'content-type': 'application/x-ndjson' } }))
+  show(await t.ask('POST /v1/agents/a/memories/import', { body: { content: 'x' } }))
+  show(await t.ask('GET /v1/agents/a/memories/export'))
+  show(await t.ask('POST /v1/agents/a/memories', { body: '{"content":"x"}\n', headers: { 'content-type': 'application/x-ndjson' } }))
+  show(await t.ask('POST /v1/agents/a/memories', { body: '{"content":"x"', headers: { 'content-type': 'application/json' } }))
+  show(await t.ask('POST /v1/agents/a/memories', { body: '{"content":"x","__proto__":{}}', headers: { 'content-type': 'application/json' } }))
+  show(await t.ask('POST /v1/agents/a/memories', { body: { content: 'x', other: 1 } }))
+  show(await t.ask('POST /v1/agents/a/memories', { body: { content: 5 } }))
+  show(await t.ask('POST /v1/agents/a/memories', { body: '' , headers: { 'content-type': 'application/json' }}))
+  show(await t.ask(`GET /v1/agents/${'a'.repeat(128)}`))
+  show(await t.ask('GET /v1/agents?limit=3&foo=1'))
+  show(await t.ask('PUT /v1/agents'))
+  show(await t.ask('GET /v1/%ff'))
+  show(await t.ask('POST /v1/keys', { body: { name: 'x', scopes: ['keys:manage'] } }))
+  show(await t.ask('GET /metrics', { key: t.operatorKey }), 50)
+  const y = await t.ask('GET /openapi.yaml', { key: null })
+  const fs = await import('node:fs'); fs.writeFileSync('/tmp/spec.yaml', y.body)
+  const d = await t.ask('GET /docs/', { key: null }); console.log(d.statusCode, d.headers)
+})

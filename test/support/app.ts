@@ -1,0 +1,101 @@
+/** The whole app over a real database, without listening: requests go in by `inject`. */
+import type { InjectOptions, LightMyRequestResponse } from 'fastify'
+import pino from 'pino'
+import { createApp } from '../../src/app.ts'
+import { createMetrics } from '../../src/http/metrics.ts'
+import { createKeyService } from '../../src/modules/tenant/key.service.ts'
+import { createOperatorSecret, hashOf } from '../../src/modules/tenant/key-secret.ts'
+import { createQuotaGuard } from '../../src/modules/tenant/quota.ts'
+import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
+import { type Scope, tenantScopes } from '../../src/shared/caller.ts'
+import { createId } from '../../src/shared/ids.ts'
+import { createTestModules, type ModuleOverrides, type TestModules } from './modules.ts'
+
+export type Answer = LightMyRequestResponse & { readonly data: Record<string, never> & Record<string, unknown> }
+
+export type TestApp = {
+  readonly modules: TestModules
+  readonly app: Awaited<ReturnType<typeof createApp>>['app']
+  readonly life: Awaited<ReturnType<typeof createApp>>['life']
+  readonly operatorKey: string
+  /** A new tenant's key. */
+  makeKey(options?: {
+    scopes?: readonly Scope[]
+    agentIds?: readonly string[]
+    expiresAt?: string
+    tenantId?: string
+    quotas?: Record<string, number>
+  }): Promise<{ readonly key: string; readonly tenantId: string }>
+  request(key: string | null, options: InjectOptions): Promise<Answer>
+  close(): Promise<void>
+}
+
+const noQuotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: null, modelTokensPerDayMax: null }
+
+export const createTestApp = async (overrides: ModuleOverrides = {}): Promise<TestApp> => {
+  let quota: ReturnType<typeof createQuotaGuard> | undefined
+  const modules = await createTestModules({
+    ...overrides,
+    makeQuota: (database, clock) => {
+      quota = createQuotaGuard({ database, clock })
+      return quota
+    },
+  })
+  const { database, clock } = modules
+  const logger = pino({ level: 'silent' })
+  const keys = createKeyService({ database, idempotency: modules.idempotency, clock, createId, cacheMs: 1_000 })
+  const tenants = createTenantService({
+    database,
+    createId,
+    logger,
+    eraseAgents: modules.agents.eraseAll,
+    onChange: (tenantId) => {
+      keys.forgetVerified()
+      quota?.forget(tenantId)
+    },
+  })
+  const operatorKey = createOperatorSecret()
+  const { app, life } = await createApp({
+    modules,
+    keys,
+    tenants,
+    logger,
+    metrics: createMetrics(),
+    tokenCountSource: 'estimate',
+    readOperatorKeyHash: async () => hashOf(operatorKey),
+    healthParts: [{ name: 'database', isNeeded: true, check: () => database.checkHealth() }],
+    requestsInFlightMax: 100,
+    requestTimeoutMs: 20_000,
+    streamTimeoutMs: 60_000,
+    defaultRatePerSecond: 0,
+    authFailuresPerMinute: 100_000,
+    bodyLimitBytes: 4 * 1024 * 1024,
+    trustProxy: '',
+  })
+  await app.ready()
+  const action = { actor: 'operator', requestId: 'req_test' }
+
+  return {
+    modules,
+    app,
+    life,
+    operatorKey,
+    makeKey: async ({ scopes = tenantScopes, agentIds, expiresAt, tenantId, quotas = {} } = {}) => {
+      const owner =
+        tenantId ?? (await tenants.create(action, { name: 'test', quotas: { ...noQuotas, ...quotas } })).tenantId
+      const key = { name: 'test', scopes, agentIds: agentIds ?? null, expiresAt: expiresAt ?? null }
+      const created = await tenants.createKey(action, { tenantId: owner, key })
+      return { key: created.secret, tenantId: owner }
+    },
+    request: async (key, options) => {
+      const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...options.headers }
+      const response = await app.inject({ ...options, headers })
+      const isJson = String(response.headers['content-type'] ?? '').includes('json') && response.payload !== ''
+      return Object.assign(response, { data: isJson && !response.payload.includes('\n{') ? response.json() : {} })
+    },
+    close: async () => {
+      await app.close()
+      await modules.close()
+    },
+  }
+}

@@ -1,0 +1,263 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import pino from 'pino'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { aliasNameOf } from '../../../src/drivers/vector-index/qdrant-collection.ts'
+import { createQdrantIndex, type QdrantIndexOptions } from '../../../src/drivers/vector-index/qdrant-index.ts'
+import { memoryIdOf, pointIdOf } from '../../../src/drivers/vector-index/qdrant-points.ts'
+import type { VectorIndex } from '../../../src/ports/vector-index.ts'
+import { dimensions, makePoint, makeQuery, makeRandomPoints, memoryIdAt } from '../../contract/vector-index.data.ts'
+import { type QdrantStandIn, startQdrantStandIn } from '../../support/qdrant-stand-in.ts'
+
+const unavailable = { code: 'vector_index.unavailable', status: 503, retryable: true }
+const misbehaved = { code: 'vector_index.misbehaved', retryable: false }
+const space = ['ten_1', 'spc_1'] as const
+
+let server: QdrantStandIn
+let nowMs = 0
+const opened: VectorIndex[] = []
+const clock = { nowMs: () => nowMs }
+
+const open = (changes: Partial<QdrantIndexOptions> = {}): VectorIndex => {
+  const index = createQdrantIndex({
+    ...{ url: server.url, apiKey: null, collectionPrefix: 'agemem', model: 'model', dimensions },
+    ...{ timeoutMs: 5_000, writeTimeoutMs: 5_000, clock, logger: pino({ level: 'silent' }), ...changes },
+  })
+  opened.push(index)
+  return index
+}
+
+/** Ready, with two memories in it. */
+const openFilled = async (changes: Partial<QdrantIndexOptions> = {}): Promise<VectorIndex> => {
+  const index = open(changes)
+  await index.upsert(...space, [makePoint(1), makePoint(2)])
+  server.requests.splice(0)
+  return index
+}
+
+beforeEach(async () => {
+  nowMs = 0
+  server = await startQdrantStandIn()
+})
+afterEach(async () => {
+  for (const index of opened.splice(0)) await index.close()
+  await server.stop()
+})
+
+describe('what is asked of the server', () => {
+  it('a search is one request, whose answer is wanted uncompressed', async () => {
+    const index = await openFilled()
+    await index.search(...space, makeQuery())
+    expect(server.requests).toMatchObject([
+      { path: '/collections/agemem_model_16/points/query/batch', headers: { 'accept-encoding': 'identity' } },
+    ])
+  })
+
+  it('nothing is asked and nothing is printed by the client on its own', async () => {
+    const [warn, log] = [vi.spyOn(console, 'warn'), vi.spyOn(console, 'log')]
+    open({ apiKey: 'secret' })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([warn.mock.calls, log.mock.calls, server.requests]).toEqual([[], [], []])
+    vi.restoreAllMocks()
+  })
+
+  it('the collection has the layout that many tenants need, and everything of it before its alias', async () => {
+    await open().ensureReady()
+    expect(Object.fromEntries(server.aliases)).toEqual({ agemem_model_16: 'agemem_model_16_1' })
+    expect(server.collections.get('agemem_model_16_1')).toMatchObject({
+      vectors: { content: { size: 16, distance: 'Cosine' } },
+      sparseVectors: { words: {} },
+      hnswConfig: { m: 0, payload_m: 16 },
+      payloadSchema: {
+        tenant_id: { type: 'keyword', is_tenant: true },
+        space_id: 'keyword',
+        facets: 'keyword',
+        expires_at: 'integer',
+        revision: 'integer',
+      },
+    })
+    expect(server.collections.get('agemem_model_16_1')?.sparseVectors).toEqual({ words: {} })
+    expect(server.requests.at(-2)?.path).toBe('/collections/aliases')
+  })
+
+  it('a start that died in the middle is finished by the next one', async () => {
+    await open().ensureReady()
+    server.aliases.clear()
+    const index = open()
+    await index.upsert(...space, [makePoint(1)])
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(1)
+  })
+
+  it('600 points are three requests', async () => {
+    const index = await openFilled()
+    await index.upsert(...space, makeRandomPoints(600, 1))
+    expect(server.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(
+      Array.from({ length: 3 }, () => 'PUT /collections/agemem_model_16/points?wait=true'),
+    )
+  })
+
+  it('the path and the port of the URL are kept', async () => {
+    await expect(open({ url: `${server.url}/qdrant/` }).ensureReady()).rejects.toMatchObject(unavailable)
+    expect(server.requests.map(({ path }) => path)).toContain('/qdrant/collections/agemem_model_16')
+  })
+
+  it('models are told apart by their collections, also where only the case differs', () => {
+    const nameOf = (model: string) => aliasNameOf('agemem', { model, dimensions: 4 })
+    expect(nameOf('text-embedding-3-small')).toBe('agemem_text-embedding-3-small_4')
+    expect(nameOf('BAAI/bge-m3')).toMatch(/^agemem_baai-bge-m3_4_[0-9a-f]{8}$/)
+    expect(new Set(['a/b', 'a-b', 'A-B', 'a b'].map(nameOf)).size).toBe(4)
+  })
+
+  it('a memory id and its point id are the same digits', () => {
+    const memoryId = 'mem_0198f0c27d1e7abc8def0123456789ab'
+    expect(pointIdOf(memoryId)).toBe('0198f0c2-7d1e-7abc-8def-0123456789ab')
+    expect(memoryIdOf(pointIdOf(memoryId))).toBe(memoryId)
+    for (const wrong of ['mem_1', `${memoryId}0`, memoryId.toUpperCase(), 'ses_0198f0c27d1e7abc8def0123456789ab'])
+      expect(() => pointIdOf(wrong)).toThrow('internal.broken_invariant')
+  })
+})
+
+describe('a server in trouble', () => {
+  it('one that is down is unavailable, and so it is said of its health', async () => {
+    const index = await openFilled()
+    await server.stop()
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    expect(await index.checkHealth()).toMatchObject({ ready: false })
+  })
+
+  it('one that does not answer in time is unavailable', async () => {
+    const index = await openFilled({ timeoutMs: 30 })
+    server.faults.hangs = true
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+  })
+
+  it("a caller's deadline is a missed deadline, and a caller who gives up gets the own reason", async () => {
+    const index = await openFilled()
+    server.faults.hangs = true
+    const late = index.search(...space, makeQuery(), { signal: AbortSignal.timeout(20) })
+    await expect(late).rejects.toMatchObject(unavailable)
+    const caller = new AbortController()
+    const given = index.search(...space, makeQuery(), { signal: caller.signal })
+    caller.abort(new Error('gone'))
+    await expect(given).rejects.toThrow('gone')
+  })
+
+  it('a single failure or cut answer is asked again, unnoticed', async () => {
+    const index = await openFilled()
+    server.faults.failTimes = 1
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(2)
+    server.faults.cutTimes = 1
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(2)
+    server.faults.failTimes = 1
+    server.faults.failStatus = 429
+    await index.upsert(...space, [makePoint(3)])
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(3)
+  })
+
+  it.each([500, 502, 503, 429])('one that keeps answering %i is unavailable', async (status) => {
+    const index = await openFilled()
+    Object.assign(server.faults, { failTimes: 2, failStatus: status })
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+  })
+
+  it('one that closes every connection in the middle of its answer is unavailable', async () => {
+    const index = await openFilled()
+    server.faults.cutTimes = 2
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+  })
+
+  it('after three failures it is left alone but for one call a second, and used again from its first answer on', async () => {
+    const index = await openFilled()
+    const search = () => index.search(...space, makeQuery())
+    server.faults.failTimes = 1_000
+    for (let call = 0; call < 3; call += 1) await expect(search()).rejects.toMatchObject(unavailable)
+    server.requests.splice(0)
+    for (let call = 0; call < 20; call += 1) await expect(search()).rejects.toMatchObject(unavailable)
+    expect(server.requests).toEqual([])
+    nowMs = 1_000
+    await Promise.allSettled([search(), search(), search()])
+    expect(server.requests).toHaveLength(2)
+    server.faults.failTimes = 0
+    await expect(search()).rejects.toMatchObject(unavailable)
+    nowMs = 2_000
+    for (let call = 0; call < 3; call += 1) expect((await search()).dense).toHaveLength(2)
+  })
+
+  it('one that comes back is used again, also when it has lost everything', async () => {
+    const index = await openFilled()
+    await server.stop()
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    server = await startQdrantStandIn({ port: server.port })
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    expect(await index.search(...space, makeQuery())).toEqual({ dense: [], sparse: [] })
+    await index.upsert(...space, [makePoint(1)])
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(1)
+  })
+
+  it('one that was away at the start is made ready by the first use', async () => {
+    server.faults.failTimes = 2
+    const index = open()
+    await expect(index.ensureReady()).rejects.toMatchObject(unavailable)
+    await index.upsert(...space, [makePoint(1)])
+    expect(await index.checkHealth()).toMatchObject({ ready: true })
+  })
+})
+
+describe('a server that is not what is needed', () => {
+  it('a collection of other dimensions is refused with what to do', async () => {
+    await open({ dimensions: 8 }).ensureReady()
+    const layout = server.collections.get('agemem_model_8_1')
+    server.aliases.set('agemem_model_16', 'agemem_model_8_1')
+    expect(layout).toBeDefined()
+    const detail = expect.stringMatching(/8 dimensions, the embedder 16.*reindex/i)
+    await expect(open().ensureReady()).rejects.toMatchObject({ ...misbehaved, detail })
+  })
+
+  it('a collection whose dimensions changed under way is refused with what to do', async () => {
+    const index = await openFilled()
+    await open({ dimensions: 8 }).ensureReady()
+    server.aliases.set('agemem_model_16', 'agemem_model_8_1')
+    const refusal = { ...misbehaved, detail: expect.stringMatching(/reindex/i) }
+    await expect(index.upsert(...space, [makePoint(3)])).rejects.toMatchObject(refusal)
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(refusal)
+  })
+
+  it('a server that would ignore conditions on writes is refused', async () => {
+    await server.stop()
+    server = await startQdrantStandIn({ version: '1.15.5' })
+    await expect(open().ensureReady()).rejects.toMatchObject({ ...misbehaved, detail: expect.stringContaining('1.16') })
+    expect(server.collections.size).toBe(0)
+  })
+
+  it('a wrong key is refused, and the right one is sent', async () => {
+    await server.stop()
+    server = await startQdrantStandIn({ apiKey: 'right' })
+    await expect(open({ apiKey: 'wrong' }).ensureReady()).rejects.toMatchObject(misbehaved)
+    await open({ apiKey: 'right' }).ensureReady()
+  })
+
+  it('a page that is no Qdrant at all is refused', async () => {
+    const other = createServer((_, response) => response.end('<html>hello</html>')).listen(0, '127.0.0.1')
+    await once(other, 'listening')
+    const address = other.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    await expect(open({ url: `http://127.0.0.1:${port}` }).ensureReady()).rejects.toMatchObject(misbehaved)
+    other.closeAllConnections()
+    other.close()
+  })
+
+  it('T2: what a lost filter lets through are ids and scores, never text; PostgreSQL is who withholds the rest', async () => {
+    const index = await openFilled()
+    server.faults.losesFilters = true
+    const { dense, sparse } = await index.search('ten_other', 'spc_other', makeQuery())
+    for (const hit of [...dense, ...sparse]) expect(Object.keys(hit).sort()).toEqual(['memoryId', 'score', 'source'])
+    expect(dense.map(({ memoryId }) => memoryId)).toEqual([memoryIdAt(1), memoryIdAt(2)])
+  })
+
+  it('a lost write shows in the list, where the reconciler looks', async () => {
+    const index = await openFilled()
+    server.faults.losesWrites = true
+    await index.upsert(...space, [makePoint(3)])
+    expect(await index.list(...space, { afterMemoryId: null, limit: 10 })).toHaveLength(2)
+  })
+})
