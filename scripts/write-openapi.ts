@@ -1,8 +1,7 @@
 /** Writes openapi.yaml from the routes' schemas; with --check it only tells whether the file is what they give. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { mkdtemp, rm } from 'node:fs/promises'
 import pino from 'pino'
 import { loadConfig } from '../src/config.ts'
 import { createService } from '../src/services.ts'

@@ -3,37 +3,39 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import Fastify, { type FastifyBaseLogger, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import { stringify } from 'yaml'
 import type { Modules } from './compose.ts'
 import { type AuthenticateOptions, registerAuthentication } from './http/authenticate.ts'
+import { registerBodyParsers } from './http/body-parsers.ts'
+import { createClientErrorHandler } from './http/client-error.ts'
+import { describeError } from './http/describe-error.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
-import { routeNotFound, toAppError, unsafeText } from './http/http-errors.ts'
+import { routeNotFound, toAppError } from './http/http-errors.ts'
 import type { Metrics } from './http/metrics.ts'
 import { problemBodyOf } from './http/problem.ts'
 import { createRateLimit } from './http/rate-limit.ts'
 import { type RequestLife, type RequestLifeOptions, registerRequestLife } from './http/request-life.ts'
-import { type App, operatorAccess, publicAccess } from './http/route.ts'
+import { type App, metricsAccess, publicAccess } from './http/route.ts'
 import { problemSchema } from './http/route-schemas.ts'
 import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
-import { fromMessageBody } from './modules/context/context-body.ts'
 import { registerContextRoutes } from './modules/context/context.routes.ts'
+import { fromMessageBody } from './modules/context/context-body.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
 import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.ts'
 import { registerMemoryTransferRoutes } from './modules/memory/memory-transfer.routes.ts'
 import { registerSessionRoutes } from './modules/session/session.routes.ts'
-import type { KeyService } from './modules/tenant/key.service.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
+import type { KeyService } from './modules/tenant/key.service.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
 import type { TenantService } from './modules/tenant/tenant.service.ts'
 import { registerToolRoutes } from './modules/tool/tool.routes.ts'
 import type { TokenCountSource } from './ports/tokenizer.ts'
 import { systemClock } from './shared/clock.ts'
 import { createId } from './shared/ids.ts'
-import { findUnsafeText } from './shared/json-limits.ts'
 
 export type AppOptions = RequestLifeOptions &
-  Pick<AuthenticateOptions, 'defaultRatePerSecond' | 'authFailuresPerMinute' | 'readOperatorKeyHash'> & {
+  Pick<AuthenticateOptions, 'defaultRatePerSecond' | 'authFailuresPerMinute' | 'metricsKey' | 'readOperatorKeyHash'> & {
     readonly modules: Modules
     readonly keys: KeyService
     readonly tenants: TenantService
@@ -47,14 +49,44 @@ export type AppOptions = RequestLifeOptions &
 
 export type BuiltApp = { readonly app: App; readonly life: RequestLife }
 
+/** Answers are data: a browser that shows one loads nothing for it. */
+const answersPolicy = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }
+/** The reference loads what this service brings and nothing from elsewhere. */
+const referencePolicy = {
+  'default-src': "'self'",
+  'base-uri': "'none'",
+  'form-action': "'none'",
+  'frame-ancestors': "'none'",
+  'img-src': ["'self'", 'data:'],
+  'style-src': ["'self'", "'unsafe-inline'"],
+}
+/** Agent ids have up to 128 characters, each of which may be percent-encoded. */
+const paramLengthMax = 512
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/
+
+const sendProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
+  const problem = toAppError(error)
+  if (problem.status >= 500) request.log.error({ failure: describeError(problem) }, problem.code)
+  if (problem.status === 401) void reply.header('WWW-Authenticate', 'Bearer')
+  if (problem.retryAfterSeconds !== undefined) void reply.header('Retry-After', problem.retryAfterSeconds)
+  return reply
+    .header('X-Request-Id', request.id)
+    .code(problem.status)
+    .type('application/problem+json')
+    .send(JSON.stringify(problemBodyOf(problem, request.id)))
+}
 
 const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }: AppOptions) =>
   Fastify({
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     bodyLimit: bodyLimitBytes,
     requestTimeout: streamTimeoutMs,
+    // Requests under way are waited for before, while draining; what is left then is cut off.
+    forceCloseConnections: true,
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: paramLengthMax },
+    clientErrorHandler: createClientErrorHandler({ createId }),
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -62,10 +94,7 @@ const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }:
     },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: false } },
     frameworkErrors: (error, request, reply) => {
-      const problem = toAppError(error)
-      const body = JSON.stringify(problemBodyOf(problem, request.id))
-      reply.raw.writeHead(problem.status, { 'content-type': 'application/problem+json' }).end(body)
-      reply.hijack()
+      void sendProblem(error, request, reply as unknown as FastifyReply)
     },
   }).withTypeProvider<TypeBoxTypeProvider>()
 
@@ -75,26 +104,8 @@ const coerced = (request: FastifyRequest): void => {
   if (typeof query.limit === 'string' && /^\d{1,9}$/.test(query.limit)) query.limit = Number(query.limit)
 }
 
-const registerParsers = (app: App): void => {
-  const parseJson = app.getDefaultJsonParser('error', 'error')
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body === '') done(null, null)
-    else parseJson(request, body as string, done)
-  })
-  app.addContentTypeParser('application/x-ndjson', { bodyLimit: Number.MAX_SAFE_INTEGER }, (_request, stream, done) =>
-    done(null, stream),
-  )
-}
-
 const registerProblems = (app: App): void => {
-  app.setErrorHandler((error, request, reply) => {
-    const problem = toAppError(error)
-    if (problem.status >= 500) request.log.error({ err: problem, cause: problem.cause }, problem.code)
-    if (problem.status === 401) void reply.header('WWW-Authenticate', 'Bearer')
-    if (problem.retryAfterSeconds !== undefined) void reply.header('Retry-After', problem.retryAfterSeconds)
-    return reply.code(problem.status).type('application/problem+json').send(problemBodyOf(problem, request.id))
-  })
+  app.setErrorHandler(sendProblem)
   app.setNotFoundHandler(() => {
     throw routeNotFound()
   })
@@ -105,17 +116,9 @@ const registerHooks = (app: App): void => {
     void reply.header('X-Request-Id', request.id)
     coerced(request)
   })
-  app.addHook('preValidation', async ({ body }) => {
-    if (body === null || body === undefined || typeof (body as { pipe?: unknown }).pipe === 'function') return
-    const unsafe = findUnsafeText(body)
-    if (unsafe !== null) throw unsafeText(unsafe)
-  })
   app.addHook('onResponse', async (request, reply) => {
     const { url, method } = request.routeOptions
-    request.log.info(
-      { method, route: url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
-      'answered',
-    )
+    request.log.info({ method, route: url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'answered')
   })
 }
 
@@ -141,7 +144,7 @@ const registerReference = async (app: App): Promise<void> => {
   })
   await app.register(swaggerUi, {
     routePrefix: '/docs',
-    staticCSP: true,
+    staticCSP: referencePolicy,
     uiConfig: { docExpansion: 'list' },
   })
 }
@@ -155,7 +158,7 @@ const registerProcessRoutes = (app: App, { metrics }: AppOptions): void => {
   app.route({
     method: 'GET',
     url: '/metrics',
-    config: { access: operatorAccess },
+    config: { access: metricsAccess },
     logLevel: 'warn',
     schema: { hide: true },
     handler: async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()),
@@ -185,19 +188,21 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerMemoryRoutes(app, modules)
   registerMemoryTransferRoutes(app, modules)
   registerMemoryAdminRoutes(app, modules)
-  registerSessionRoutes(app, { ...modules, startContext: (bodies) => contexts.startContext(bodies.map(fromMessageBody)) })
+  registerSessionRoutes(app, {
+    ...modules,
+    startContext: (bodies) => contexts.startContext(bodies.map(fromMessageBody)),
+  })
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)
 }
 
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   const app: App = createInstance(options)
-  registerParsers(app)
   registerProblems(app)
   registerHooks(app)
   const life = registerRequestLife(app, options)
   options.metrics.register(app)
-  await app.register(helmet, { contentSecurityPolicy: false })
+  await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: answersPolicy } })
   // What plugins bring of their own, such as the pages of the reference, is public; everything after says for itself.
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith('/docs')) route.config = { ...route.config, access: publicAccess }
@@ -207,6 +212,7 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
     rateLimit: createRateLimit({ clock: systemClock }),
     signalOf: life.signalOf,
   })
+  registerBodyParsers(app)
   app.addSchema(problemSchema)
   await registerReference(app)
   registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining })

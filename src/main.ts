@@ -41,7 +41,9 @@ const run = async (): Promise<void> => {
   } catch (error) {
     await service.close()
     const isTaken = (error as { code?: unknown }).code === 'EADDRINUSE'
-    throw isTaken ? new Error(`Port ${config.port} on ${config.host} is taken. Set AGEMEM_PORT to another, or to 0.`) : error
+    throw isTaken
+      ? new Error(`Port ${config.port} on ${config.host} is taken. Set AGEMEM_PORT to another, or to 0.`)
+      : error
   }
   service.start()
   const address = service.app.server.address()

@@ -1,7 +1,7 @@
 /** `npm run migrate`: applies the migrations and exits. */
 import pino from 'pino'
 import { loadConfig } from '../config.ts'
-import { openDatabase } from '../drivers.ts'
+import { openDatabase } from '../open-drivers.ts'
 import { isAppError } from '../shared/errors.ts'
 
 try {

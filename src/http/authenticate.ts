@@ -7,11 +7,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
 import type { KeyService } from '../modules/tenant/key.service.ts'
 import { hashOf, isSameHash } from '../modules/tenant/key-secret.ts'
-import type { Caller, IdempotencyClaim } from '../shared/caller.ts'
+import type { Caller, IdempotencyClaim, Scope } from '../shared/caller.ts'
 import { canonicalJson } from '../shared/json-limits.ts'
+import { isStream } from './body-parsers.ts'
 import { invalidIdempotencyKey, operatorNeeded, scopeMissing, tenantNeeded, unauthenticated } from './http-errors.ts'
 import type { RateLimit } from './rate-limit.ts'
-import { type Access, secretOf } from './route.ts'
+import { secretOf } from './route.ts'
 
 export type AuthenticateOptions = {
   readonly keys: KeyService
@@ -19,11 +20,12 @@ export type AuthenticateOptions = {
   readonly rateLimit: RateLimit
   /** Rate of a tenant whose quota sets none; 0: no limit. */
   readonly defaultRatePerSecond: number
+  /** Wrong keys from one address, at once and each minute, before it is refused unseen. */
   readonly authFailuresPerMinute: number
+  /** Key that can read the metrics and nothing else. */
+  readonly metricsKey: string | null
   readonly signalOf: (request: FastifyRequest) => AbortSignal
 }
-
-const isStream = (body: unknown): boolean => typeof (body as { pipe?: unknown } | null)?.pipe === 'function'
 
 /** The client's Idempotency-Key with what it was sent with; on POST alone, since all other methods repeat safely. */
 export const idempotencyClaimOf = (request: FastifyRequest): IdempotencyClaim | null => {
@@ -50,29 +52,41 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     return stored !== null && isSameHash(hashOf(secret), stored)
   }
 
-  const fail = (request: FastifyRequest): never => {
-    rateLimit.take(`failed ${request.ip}`, options.authFailuresPerMinute / 60)
+  const isForMetrics = (secret: string): boolean =>
+    options.metricsKey !== null && isSameHash(hashOf(secret), hashOf(options.metricsKey))
+
+  const failures = { perSecond: options.authFailuresPerMinute / 60, burst: options.authFailuresPerMinute }
+  const failuresOf = ({ ip }: FastifyRequest) => `failures ${ip}`
+
+  /** A key that nobody has. Those count, since each costs a look-up; a missing key costs nothing. */
+  const refuse = (request: FastifyRequest, secret: string): never => {
+    if (secret !== '') rateLimit.take(failuresOf(request), failures)
     throw unauthenticated()
   }
 
   const admitOperator = async (request: FastifyRequest, secret: string): Promise<void> => {
     if (!(await isOperator(secret))) {
-      if ((await keys.authenticate(secret)) === null) fail(request)
+      if ((await keys.authenticate(secret)) === null) return refuse(request, secret)
       throw operatorNeeded()
     }
-    request.operator = { actor: 'operator', requestId: request.id, signal: options.signalOf(request) }
+    request.operator = {
+      actor: 'operator',
+      requestId: request.id,
+      signal: options.signalOf(request),
+      idempotency: null,
+    }
   }
 
-  const admitTenant = async (request: FastifyRequest, access: Access & { kind: 'tenant' }): Promise<void> => {
+  const admitTenant = async (request: FastifyRequest, scope: Scope): Promise<void> => {
     const secret = secretOf(request)
     const found = await keys.authenticate(secret)
     if (found === null) {
       if (await isOperator(secret)) throw tenantNeeded()
-      return fail(request)
+      return refuse(request, secret)
     }
     const rate = found.requestsPerSecond ?? options.defaultRatePerSecond
-    if (rate > 0) rateLimit.take(found.tenantId, rate)
-    if (!found.key.scopes.includes(access.scope)) throw scopeMissing(access.scope)
+    if (rate > 0) rateLimit.take(`tenant ${found.tenantId}`, { perSecond: rate, burst: rate })
+    if (!found.key.scopes.includes(scope)) throw scopeMissing(scope)
     const caller: Caller = {
       tenantId: found.tenantId,
       actor: found.key.keyId,
@@ -90,13 +104,17 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
   app.addHook('onRequest', async (request) => {
     const access = request.routeOptions.config.access
     if (access === undefined || access.kind === 'public') return
-    if (access.kind === 'operator') await admitOperator(request, secretOf(request))
-    else await admitTenant(request, access)
+    const secret = secretOf(request)
+    if (secret !== '') rateLimit.ensureLeft(failuresOf(request), failures)
+    if (access.kind === 'tenant') return admitTenant(request, access.scope)
+    if (access.kind === 'metrics' && isForMetrics(secret)) return
+    await admitOperator(request, secret)
   })
 
   app.addHook('preHandler', async (request) => {
-    if (request.caller === null) return
     const idempotency = idempotencyClaimOf(request)
-    if (idempotency !== null) request.caller = { ...request.caller, idempotency }
+    if (idempotency === null) return
+    if (request.caller !== null) request.caller = { ...request.caller, idempotency }
+    if (request.operator !== null) request.operator = { ...request.operator, idempotency }
   })
 }

@@ -7,7 +7,11 @@ import { isAppError } from '../shared/errors.ts'
 const causesMax = 4
 
 const framesOf = (stack: string | undefined): readonly string[] =>
-  (stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)).slice(0, 12).map((line) => line.trim())
+  (stack ?? '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
+    .slice(0, 12)
+    .map((line) => line.trim())
 
 export const describeError = (error: unknown, depth = 0): unknown => {
   if (!(error instanceof Error)) return { type: typeof error }

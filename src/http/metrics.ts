@@ -54,8 +54,16 @@ export const createMetrics = () => {
       gauge('agemem_pool_idle', 'Database connections that wait for work.', () => poolState().idle)
       gauge('agemem_pool_waiting', 'Work that waits for a database connection.', () => poolState().waiting)
       gauge('agemem_requests_in_flight', 'Requests under way.', requestsInFlight)
-      gauge('agemem_index_agents_behind', 'Agents whose index is behind.', async () => (await readIndexLag()).agentsBehind)
-      gauge('agemem_index_lag', 'Revisions that the index lacks, over all agents.', async () => (await readIndexLag()).revisionsBehind)
+      gauge(
+        'agemem_index_agents_behind',
+        'Agents whose index is behind.',
+        async () => (await readIndexLag()).agentsBehind,
+      )
+      gauge(
+        'agemem_index_lag',
+        'Revisions that the index lacks, over all agents.',
+        async () => (await readIndexLag()).revisionsBehind,
+      )
     },
     register: (app: FastifyInstance): void => {
       app.addHook('onResponse', async (request, reply) => {

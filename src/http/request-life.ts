@@ -1,9 +1,17 @@
 /**
- * The life of a request: a bound on how many there are and how much they carry, a deadline for each, and an end when
- * the service stops. What is above a bound is refused before any work, so the service sheds load and does not collapse.
+ * The life of a request: a bound on how many there are and on what they carry, a deadline for each, and an end when the
+ * service stops. What is above a bound is refused before any work is done, so the service sheds load and does not
+ * collapse. Public routes are always answered: they tell how the service is.
  */
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { draining, overloaded } from './http-errors.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Takes or gives a stream, and so has longer. Follows from the route's schema. */
+    isStreamed?: boolean
+  }
+}
 
 export type RequestLifeOptions = {
   readonly requestsInFlightMax: number
@@ -13,7 +21,7 @@ export type RequestLifeOptions = {
   readonly streamTimeoutMs: number
 }
 
-/** Between the signal and the answer that Fastify gives by itself, for handlers that do not heed the signal. */
+/** From the signal to the answer that is given in place of a handler that does not heed it. */
 const graceMs = 1_000
 const streamedTypes = /application\/x-ndjson|text\/event-stream/
 
@@ -22,7 +30,12 @@ const isStreamed = ({ schema }: Pick<RouteOptions, 'schema'>): boolean => {
   return streamedTypes.test(JSON.stringify([body, response?.['200']]))
 }
 
-const isNdjson = (type: string | undefined): boolean => type?.startsWith('application/x-ndjson') === true
+/** Bytes that a body may take in memory: as declared, or all it could be. Streams are read piece by piece. */
+const weightOf = ({ headers }: FastifyRequest, bodyLimitBytes: number): number => {
+  if (headers['content-type']?.startsWith('application/x-ndjson')) return 0
+  if (headers['transfer-encoding'] !== undefined) return bodyLimitBytes
+  return Math.min(Number(headers['content-length'] ?? 0) || 0, bodyLimitBytes)
+}
 
 export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOptions) => {
   const signals = new WeakMap<FastifyRequest, AbortSignal>()
@@ -30,23 +43,52 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
   let bodyBytes = 0
   let isDraining = false
 
-  /** What a body may take: as declared, or all it could be; streams are read in pieces. */
-  const weightOf = ({ headers }: FastifyRequest): number => {
-    if (isNdjson(headers['content-type'])) return 0
-    if (headers['transfer-encoding'] !== undefined) return options.bodyLimitBytes
-    return Math.min(Number(headers['content-length'] ?? 0) || 0, options.bodyLimitBytes)
+  const deadlineOf = (config: { isStreamed?: boolean } | undefined): number =>
+    config?.isStreamed === true ? options.streamTimeoutMs : options.requestTimeoutMs
+
+  const count = (request: FastifyRequest, { raw: response }: FastifyReply): void => {
+    const weight = weightOf(request, options.bodyLimitBytes)
+    requests += 1
+    bodyBytes += weight
+    response.once('close', () => {
+      requests -= 1
+      bodyBytes -= weight
+    })
   }
 
-  const admit = (request: FastifyRequest): void => {
-    if (isDraining) throw draining()
-    if (requests > options.requestsInFlightMax || bodyBytes > options.bodyBytesInFlightMax) throw overloaded()
+  const startDeadline = (request: FastifyRequest, { raw: response }: FastifyReply): void => {
     const gone = new AbortController()
-    const { raw: response } = request.life
     response.once('close', () => {
       if (!response.writableFinished) gone.abort()
     })
-    const deadlineMs = request.life.isStreamed ? options.streamTimeoutMs : options.requestTimeoutMs
+    const deadlineMs = deadlineOf(request.routeOptions.config)
     signals.set(request, AbortSignal.any([gone.signal, AbortSignal.timeout(deadlineMs)]))
   }
-  return { signals, requests, bodyBytes, weightOf, admit }
+
+  app.addHook('onRoute', (route) => {
+    route.config = { ...route.config, isStreamed: isStreamed(route) }
+    route.handlerTimeout = deadlineOf(route.config) + graceMs
+  })
+
+  app.addHook('onRequest', async (request, reply) => {
+    count(request, reply)
+    if (request.routeOptions.config.access?.kind === 'public') return
+    if (isDraining) {
+      void reply.header('Connection', 'close')
+      throw draining()
+    }
+    if (requests > options.requestsInFlightMax || bodyBytes > options.bodyBytesInFlightMax) throw overloaded()
+    startDeadline(request, reply)
+  })
+
+  return {
+    signalOf: (request: FastifyRequest): AbortSignal => signals.get(request) ?? new AbortController().signal,
+    inFlight: () => requests,
+    startDraining: () => {
+      isDraining = true
+    },
+    isDraining: () => isDraining,
+  }
 }
+
+export type RequestLife = ReturnType<typeof registerRequestLife>

@@ -11,7 +11,7 @@ import type {
   RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify'
-import type { Caller, Scope } from '../shared/caller.ts'
+import type { Caller, IdempotencyClaim, Scope } from '../shared/caller.ts'
 import { brokenInvariant } from '../shared/errors.ts'
 
 export type Access =
@@ -21,13 +21,21 @@ export type Access =
   | { readonly kind: 'tenant'; readonly scope: Scope }
   /** The operator's key, which belongs to no tenant. */
   | { readonly kind: 'operator' }
+  /** The operator's key, or the key of metrics, which can do nothing else. */
+  | { readonly kind: 'metrics' }
 
 export const publicAccess: Access = { kind: 'public' }
 export const operatorAccess: Access = { kind: 'operator' }
+export const metricsAccess: Access = { kind: 'metrics' }
 export const tenantAccess = (scope: Scope): Access => ({ kind: 'tenant', scope })
 
 /** Set by src/http/authenticate.ts for routes of the operator. */
-export type OperatorCaller = { readonly actor: 'operator'; readonly requestId: string; readonly signal: AbortSignal }
+export type OperatorCaller = {
+  readonly actor: 'operator'
+  readonly requestId: string
+  readonly signal: AbortSignal
+  readonly idempotency: IdempotencyClaim | null
+}
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -59,6 +67,6 @@ export const operatorOf = (request: Pick<FastifyRequest, 'operator'>): OperatorC
   return request.operator
 }
 
-/** The key itself, as the request carried it. */
+/** The key itself, as the request carried it; empty without one. */
 export const secretOf = ({ headers }: Pick<FastifyRequest, 'headers'>): string =>
-  (headers.authorization ?? '').replace(/^Bearer +/i, '')
+  /^Bearer +([\x21-\x7e]{1,1024}) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''

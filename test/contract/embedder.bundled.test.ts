@@ -27,7 +27,7 @@ describe('the bundled embedder', () => {
     expect(second?.[0]).toEqual(alone)
   })
 
-  it('an emptied context window of text costs no more than what the model reads', async () => {
+  it('what comes after the bound of a text changes nothing', async () => {
     const [cut, longer] = await embedder.embed(['lorem ipsum '.repeat(170), 'lorem ipsum '.repeat(20_000)], 'passage')
     expect(longer).toEqual(cut)
   })

@@ -3,7 +3,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Scope, tenantScopes } from '../../src/shared/caller.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
 
-type Operation = { readonly operationId: string; readonly method: string; readonly url: string; readonly isPublic: boolean }
+type Operation = {
+  readonly operationId: string
+  readonly method: string
+  readonly url: string
+  readonly isPublic: boolean
+}
 
 /** The only operations that need no key. */
 const publicList = ['getLiveness', 'getReadiness']
@@ -15,21 +20,22 @@ describe('who may call what', () => {
   beforeAll(async () => {
     test = await createTestApp()
     const { paths } = (await test.request(null, { url: '/openapi.json' })).json()
-    operations = Object.entries(paths as Record<string, Record<string, { operationId: string; security?: [] }>>).flatMap(
-      ([path, methods]) =>
-        Object.entries(methods).map(([method, { operationId, security }]) => ({
-          operationId,
-          method: method.toUpperCase(),
-          isPublic: security?.length === 0,
-          url: path
-            .replace('{memory_id}', `mem_${'0'.repeat(32)}`)
-            .replace('{message_id}', `msg_${'0'.repeat(32)}`)
-            .replace('{edit_id}', `edt_${'0'.repeat(32)}`)
-            .replace('{key_id}', `key_${'0'.repeat(32)}`)
-            .replace('{tenant_id}', `ten_${'0'.repeat(32)}`)
-            .replace('{erasure_id}', `era_${'0'.repeat(32)}`)
-            .replace(/\{(agent|session)_id\}/g, 'nobody'),
-        })),
+    operations = Object.entries(
+      paths as Record<string, Record<string, { operationId: string; security?: [] }>>,
+    ).flatMap(([path, methods]) =>
+      Object.entries(methods).map(([method, { operationId, security }]) => ({
+        operationId,
+        method: method.toUpperCase(),
+        isPublic: security?.length === 0,
+        url: path
+          .replace('{memory_id}', `mem_${'0'.repeat(32)}`)
+          .replace('{message_id}', `msg_${'0'.repeat(32)}`)
+          .replace('{edit_id}', `edt_${'0'.repeat(32)}`)
+          .replace('{key_id}', `key_${'0'.repeat(32)}`)
+          .replace('{tenant_id}', `ten_${'0'.repeat(32)}`)
+          .replace('{erasure_id}', `era_${'0'.repeat(32)}`)
+          .replace(/\{(agent|session)_id\}/g, 'nobody'),
+      })),
     )
   })
   afterAll(() => test.close())
@@ -41,10 +47,17 @@ describe('who may call what', () => {
     expect(operations.length).toBeGreaterThan(40)
     for (const operation of operations) {
       const { statusCode, data } = await call(operation, null)
-      if (publicList.includes(operation.operationId)) expect([operation.operationId, statusCode]).toEqual([operation.operationId, 200])
-      else expect([operation.operationId, statusCode, data.code]).toEqual([operation.operationId, 401, 'auth.invalid_key'])
+      if (publicList.includes(operation.operationId))
+        expect([operation.operationId, statusCode]).toEqual([operation.operationId, 200])
+      else
+        expect([operation.operationId, statusCode, data.code]).toEqual([operation.operationId, 401, 'auth.invalid_key'])
     }
-    expect(operations.filter(({ isPublic }) => isPublic).map(({ operationId }) => operationId).sort()).toEqual(publicList)
+    expect(
+      operations
+        .filter(({ isPublic }) => isPublic)
+        .map(({ operationId }) => operationId)
+        .sort(),
+    ).toEqual(publicList)
   })
 
   it('T5: every operation answers 403 to a key without its scope', async () => {
@@ -71,7 +84,11 @@ describe('who may call what', () => {
   it('an expired, a revoked and a made-up key answer 401', async () => {
     const { key: expiring, tenantId } = await test.makeKey({ expiresAt: new Date(Date.now() - 1_000).toISOString() })
     const { key: manager } = await test.makeKey({ tenantId })
-    const made = await test.request(manager, { method: 'POST', url: '/v1/keys', payload: { name: 'x', scopes: ['usage:read'] } })
+    const made = await test.request(manager, {
+      method: 'POST',
+      url: '/v1/keys',
+      payload: { name: 'x', scopes: ['usage:read'] },
+    })
     const revoked = String(made.data.key)
     expect((await test.request(revoked, { url: '/v1/usage' })).statusCode).toBe(200)
     await test.request(manager, { method: 'DELETE', url: `/v1/keys/${made.data.key_id}` })
@@ -95,14 +112,20 @@ describe('who may call what', () => {
   it('a key cannot grant a scope or an agent that it does not have', async () => {
     const { key } = await test.makeKey({ scopes: ['keys:manage', 'memory:read'], agentIds: ['mine'] })
     const create = (payload: object) => test.request(key, { method: 'POST', url: '/v1/keys', payload })
-    expect((await create({ name: 'a', scopes: ['memory:write'], agent_ids: ['mine'] })).data.code).toBe('key.scope_not_grantable')
+    expect((await create({ name: 'a', scopes: ['memory:write'], agent_ids: ['mine'] })).data.code).toBe(
+      'key.scope_not_grantable',
+    )
     expect((await create({ name: 'a', scopes: ['memory:read'] })).statusCode).toBe(403)
     expect((await create({ name: 'a', scopes: ['memory:read'], agent_ids: ['mine'] })).statusCode).toBe(201)
   })
 
   it('a rotated key lives on for its grace, its successor has the same rights, and a retry answers with the same key', async () => {
     const { key } = await test.makeKey()
-    const made = await test.request(key, { method: 'POST', url: '/v1/keys', payload: { name: 'a', scopes: ['usage:read'] } })
+    const made = await test.request(key, {
+      method: 'POST',
+      url: '/v1/keys',
+      payload: { name: 'a', scopes: ['usage:read'] },
+    })
     const rotate = () =>
       test.request(key, {
         method: 'POST',
@@ -132,7 +155,12 @@ describe('who may call what', () => {
       { method: 'PATCH', url: '/v1/agents/a', payload: { metadata: {} } },
       { method: 'DELETE', url: '/v1/agents/a' },
       { method: 'GET', url: `/v1/agents/a/memories/${memory}` },
-      { method: 'PATCH', url: `/v1/agents/a/memories/${memory}`, payload: { content: 'x' }, headers: { 'if-match': '*' } },
+      {
+        method: 'PATCH',
+        url: `/v1/agents/a/memories/${memory}`,
+        payload: { content: 'x' },
+        headers: { 'if-match': '*' },
+      },
       { method: 'DELETE', url: `/v1/agents/a/memories/${memory}`, headers: { 'if-match': '*' } },
       { method: 'GET', url: `/v1/agents/a/memories/${memory}/versions` },
       { method: 'POST', url: `/v1/agents/a/memories/${memory}/revert`, payload: { version: 1 } },
@@ -140,7 +168,11 @@ describe('who may call what', () => {
       { method: 'POST', url: '/v1/sessions/my-session/close' },
       { method: 'GET', url: '/v1/sessions/my-session/context' },
       { method: 'GET', url: '/v1/sessions/my-session/messages' },
-      { method: 'POST', url: '/v1/sessions/my-session/messages', payload: { messages: [{ role: 'user', content: 'x' }] } },
+      {
+        method: 'POST',
+        url: '/v1/sessions/my-session/messages',
+        payload: { messages: [{ role: 'user', content: 'x' }] },
+      },
       { method: 'PATCH', url: `/v1/sessions/my-session/messages/${message}`, payload: { pinned: true } },
       { method: 'POST', url: '/v1/sessions/my-session/context/reset' },
       { method: 'GET', url: '/v1/sessions/my-session/edits' },
@@ -155,7 +187,13 @@ describe('who may call what', () => {
         ...options,
         url: String(options.url).replace('my-session', 'no-session').replace('/agents/a', '/agents/none'),
       })
-      const shown = ({ statusCode, data }: typeof foreign) => [options.method, options.url, statusCode, data.code, data.detail]
+      const shown = ({ statusCode, data }: typeof foreign) => [
+        options.method,
+        options.url,
+        statusCode,
+        data.code,
+        data.detail,
+      ]
       expect(shown(foreign)).toEqual(shown(missing))
       expect(foreign.statusCode).toBe(404)
       expect(foreign.payload).not.toContain('secret of mine')

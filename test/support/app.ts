@@ -1,7 +1,7 @@
 /** The whole app over a real database, without listening: requests go in by `inject`. */
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import pino from 'pino'
-import { createApp } from '../../src/app.ts'
+import { type AppOptions, createApp } from '../../src/app.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { createKeyService } from '../../src/modules/tenant/key.service.ts'
 import { createOperatorSecret, hashOf } from '../../src/modules/tenant/key-secret.ts'
@@ -32,7 +32,9 @@ export type TestApp = {
 
 const noQuotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: null, modelTokensPerDayMax: null }
 
-export const createTestApp = async (overrides: ModuleOverrides = {}): Promise<TestApp> => {
+export type TestAppOverrides = ModuleOverrides & { readonly app?: Partial<AppOptions> }
+
+export const createTestApp = async ({ app: options, ...overrides }: TestAppOverrides = {}): Promise<TestApp> => {
   let quota: ReturnType<typeof createQuotaGuard> | undefined
   const modules = await createTestModules({
     ...overrides,
@@ -65,12 +67,15 @@ export const createTestApp = async (overrides: ModuleOverrides = {}): Promise<Te
     readOperatorKeyHash: async () => hashOf(operatorKey),
     healthParts: [{ name: 'database', isNeeded: true, check: () => database.checkHealth() }],
     requestsInFlightMax: 100,
+    bodyBytesInFlightMax: 64 * 1024 * 1024,
     requestTimeoutMs: 20_000,
     streamTimeoutMs: 60_000,
     defaultRatePerSecond: 0,
     authFailuresPerMinute: 100_000,
+    metricsKey: null,
     bodyLimitBytes: 4 * 1024 * 1024,
     trustProxy: '',
+    ...options,
   })
   await app.ready()
   const action = { actor: 'operator', requestId: 'req_test' }

@@ -40,7 +40,6 @@ export const fromNewMemoryBody = (body: NewMemoryBody): NewMemory => ({
 
 export const fromImportedBody = (body: ImportedMemoryBody): ImportedMemory => ({
   ...fromNewMemoryBody({ ...body, memory_type: body.memory_type ?? undefined } as NewMemoryBody),
-  memoryId: body.memory_id,
   createdAt: body.created_at,
   expiresAt: body.expires_at,
 })

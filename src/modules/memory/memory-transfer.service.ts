@@ -1,14 +1,15 @@
 /**
- * Export and import of an agent's memories, as streams in bounded memory: pages out, chunks in. An imported memory
- * keeps its id, times and source, so an export and an import make a copy. With an Idempotency-Key the ids of lines
- * without one follow from the key, so an import that broke off can be sent again and adds only what is missing.
+ * Export and import of an agent's memories, as streams in bounded memory: pages out, chunks in. An imported memory keeps
+ * its times and source and gets an id of its own, so a copy never shares an id with its original. With an
+ * Idempotency-Key the ids follow from the key, so an import that broke off can be sent again and adds only what is
+ * missing.
  */
 import { createHash } from 'node:crypto'
 import type { Database } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
-import { AppError, isAppError } from '../../shared/errors.ts'
+import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { insertMemories, listMemories, type MemoryRow } from './memory.repository.ts'
 import type { QuotaGuard } from './memory.service.ts'
@@ -20,7 +21,6 @@ const chunkSize = 500
 const rejectedMax = 1_000
 
 export type ImportedMemory = NewMemory & {
-  readonly memoryId?: string | undefined
   readonly createdAt?: string | undefined
   readonly expiresAt?: string | null | undefined
 }
@@ -45,50 +45,37 @@ export type MemoryTransferOptions = {
 
 export type MemoryTransfer = ReturnType<typeof createMemoryTransfer>
 
-const alreadyThere = () =>
-  new AppError({ code: 'memory.exists', status: 409, detail: 'The agent has a memory with this id already.' })
-
 /** A valid id that the same key and line always give. */
 const derivedId = (key: string, line: number): string => {
   const hex = createHash('sha256').update(`${key}\n${line}`).digest('hex').slice(0, 32)
   return `mem_${hex.slice(0, 12)}8${hex.slice(13, 16)}8${hex.slice(17)}`
 }
 
-type Line = { readonly line: number; readonly row: MemoryRow; readonly isDerived: boolean }
-
 export const createMemoryTransfer = (options: MemoryTransferOptions) => {
   const { database, tokenizer, quota, clock, createId } = options
 
-  const rowOf = (memory: ImportedMemory, { caller, line }: { caller: Caller; line: number }): Line => {
-    const isDerived = memory.memoryId === undefined && caller.idempotency !== null
-    const memoryId = memory.memoryId ?? (caller.idempotency ? derivedId(caller.idempotency.key, line) : createId('mem'))
+  const rowOf = (memory: ImportedMemory, { caller, line }: { caller: Caller; line: number }): MemoryRow => {
+    const memoryId = caller.idempotency ? derivedId(caller.idempotency.key, line) : createId('mem')
     const row = memoryRowOf(memory, { memoryId, nowMs: clock.nowMs(), tokenizer })
     return {
-      line,
-      isDerived,
-      row: {
-        ...row,
-        created_at: memory.createdAt ?? row.created_at,
-        expires_at: memory.expiresAt === undefined ? row.expires_at : memory.expiresAt,
-      },
+      ...row,
+      created_at: memory.createdAt ?? row.created_at,
+      expires_at: memory.expiresAt === undefined ? row.expires_at : memory.expiresAt,
     }
   }
 
-  /** Stores a chunk under one revision and answers the lines whose id the agent had already. */
-  const store = async (caller: Caller, agentId: string, chunk: readonly Line[]): Promise<readonly Line[]> => {
-    const rows = [...new Map(chunk.map(({ row }) => [row.memory_id, row])).values()]
+  /** Stores a chunk under one revision; rows that an earlier try of the same import stored are there already. */
+  const store = async (caller: Caller, agentId: string, rows: readonly MemoryRow[]): Promise<void> => {
     await quota.reserve(caller, {
       memories: rows.length,
       bytes: rows.reduce((sum, row) => sum + Buffer.byteLength(row.content), 0),
     })
-    const stored = await database.transact(
+    await database.transact(
       caller.tenantId,
       (tx) => insertMemories(tx, { agentId, spaceId: createId('spc'), changedBy: caller.actor, rows }),
       caller,
     )
     options.onWrite()
-    const storedIds = new Set(stored.map(({ memoryId }) => memoryId))
-    return chunk.filter(({ row, isDerived }) => !isDerived && !storedIds.delete(row.memory_id))
   }
 
   return {
@@ -125,16 +112,15 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
       const rejected: RejectedLine[] = []
       let created = 0
       let rejectedCount = 0
-      let chunk: Line[] = []
+      let chunk: MemoryRow[] = []
       const reject = (line: number, problem: AppError) => {
         rejectedCount += 1
         if (rejected.length < rejectedMax) rejected.push({ line, problem })
       }
       const flush = async () => {
         if (chunk.length === 0) return
-        const refused = await store(caller, agentId, chunk)
-        for (const { line } of refused) reject(line, alreadyThere())
-        created += chunk.length - refused.length
+        await store(caller, agentId, chunk)
+        created += chunk.length
         chunk = []
       }
       for await (const { line, memory } of lines) {

@@ -133,7 +133,7 @@ export const importedMemorySchema = Type.Object(
   {
     ...newMemorySchema.properties,
     memory_type: Type.Optional(Type.Union([memoryTypeSchema, Type.Null()])),
-    memory_id: Type.Optional(Type.String({ pattern: idPattern('mem') })),
+    memory_id: Type.Optional(Type.Unknown()),
     created_at: Type.Optional(momentSchema),
     expires_at: Type.Optional(Type.Union([momentSchema, Type.Null()])),
     agent_id: Type.Optional(Type.Unknown()),

@@ -30,15 +30,20 @@ type SpaceRequest = {
   readonly signal: AbortSignal
 }
 
-const start: PublicationCursor = { published: 0, memoryId: '' }
+/** Where the reader is, and since which publication it has been told of every removal. */
+type ReaderCursor = PublicationCursor & { readonly since: number }
 
-const parseCursor = (text: string | null): PublicationCursor => {
+const start: ReaderCursor = { published: 0, memoryId: '', since: 0 }
+
+const formatCursor = ({ published, memoryId, since }: ReaderCursor): string => `${since} ${published} ${memoryId}`
+
+const parseCursor = (text: string | null): ReaderCursor => {
   if (text === null) return start
-  const [published, memoryId] = text.split(' ')
-  return { published: Number(published), memoryId: memoryId ?? '' }
+  const [since, published, memoryId] = text.split(' ')
+  return { since: Number(since), published: Number(published), memoryId: memoryId ?? '' }
 }
 
-const toPage = (changes: readonly PublishedChange[], { after, limit }: SpaceRequest): SpacePage => {
+const toPage = (changes: readonly PublishedChange[], cursor: ReaderCursor, more: boolean): SpacePage => {
   const points: IndexPoint[] = []
   const removedMemoryIds: string[] = []
   for (const change of changes) {
@@ -46,27 +51,38 @@ const toPage = (changes: readonly PublishedChange[], { after, limit }: SpaceRequ
     if (content === null) removedMemoryIds.push(change.memory_id)
     else points.push(indexPointOf({ ...change, content }, embedding === null ? null : decodeVector(embedding)))
   }
-  const last = changes.at(-1)
-  const cursor = last === undefined ? (after ?? `${start.published} `) : `${last.published} ${last.memory_id}`
-  return { points, removedMemoryIds, cursor, more: changes.length === limit, startOver: false }
+  return { points, removedMemoryIds, cursor: formatCursor(cursor), more, startOver: false }
+}
+
+const startOver: SpacePage = {
+  points: [],
+  removedMemoryIds: [],
+  cursor: formatCursor(start),
+  more: true,
+  startOver: true,
 }
 
 export const createSpaceReader =
   ({ database, model }: { database: Database; model: string }) =>
-  async (request: SpaceRequest): Promise<SpacePage | null> => {
-    const { tenantId, spaceId, after, limit, signal } = request
+  async ({ tenantId, spaceId, after, limit, signal }: SpaceRequest): Promise<SpacePage | null> => {
     const cursor = parseCursor(after)
     const read = await database.read(
       tenantId,
       async (tx) => {
-        const publication = await readPublication(tx, spaceId)
-        if (publication === null) return null
-        if (after !== null && cursor.published < publication.forgotten) return { isStale: true, changes: [] }
-        return { isStale: false, changes: await readPublishedChanges(tx, { spaceId, after: cursor, model, limit }) }
+        const state = await readPublication(tx, spaceId)
+        if (state === null) return null
+        const isStale = after !== null && cursor.since < state.forgotten
+        const changes = isStale ? [] : await readPublishedChanges(tx, { spaceId, after: cursor, model, limit })
+        return { isStale, changes, publication: state.publication }
       },
       { signal },
     )
     if (read === null) return null
-    if (read.isStale) return { points: [], removedMemoryIds: [], cursor: '0 ', more: true, startOver: true }
-    return toPage(read.changes, request)
+    if (read.isStale) return startOver
+    // A reader that begins has nothing to be told of removals before; one that has caught up knows of all of them.
+    const more = read.changes.length === limit
+    const since = after === null || !more ? read.publication : cursor.since
+    const last = read.changes.at(-1)
+    const place = last === undefined ? cursor : { published: last.published, memoryId: last.memory_id }
+    return toPage(read.changes, { ...place, since }, more)
   }

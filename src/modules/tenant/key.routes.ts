@@ -1,6 +1,13 @@
 import { Type } from 'typebox'
 import { type App, callerOf, secretOf, tenantAccess } from '../../http/route.ts'
-import { bodyProblems, pageComponent, pageQuery, pageRequestOf, problems, toPageBody } from '../../http/route-schemas.ts'
+import {
+  bodyProblems,
+  pageComponent,
+  pageQuery,
+  pageRequestOf,
+  problems,
+  toPageBody,
+} from '../../http/route-schemas.ts'
 import { idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
 import type { KeyService } from './key.service.ts'

@@ -67,16 +67,21 @@ export const setTenantStatus = async (tx: TenantTransaction, status: TenantStatu
 export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => {
   await tx.query(sql`delete from api_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
-  await tx.query(sql`update tenant set name = '', status = 'deleted', updated_at = now() where tenant_id = ${tx.tenantId}`)
+  await tx.query(
+    sql`update tenant set name = '', status = 'deleted', updated_at = now() where tenant_id = ${tx.tenantId}`,
+  )
 }
 
 export const listTenants = async (
   tx: SystemTransaction,
   { after, limit }: { after: string; limit: number },
-): Promise<readonly Tenant[]> => (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
+): Promise<readonly Tenant[]> =>
+  (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
 
 export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quotas'>> => {
-  const rows = await tx.query<Record<'agents' | 'sessions' | 'memories' | 'memory_tokens' | 'stored_bytes', number>>(sql`
+  const rows = await tx.query<
+    Record<'agents' | 'sessions' | 'memories' | 'memory_tokens' | 'stored_bytes', number>
+  >(sql`
     select count(*) as agents, coalesce(sum(session_count), 0) as sessions, coalesce(sum(memory_count), 0) as memories,
       coalesce(sum(memory_tokens), 0) as memory_tokens, coalesce(sum(stored_bytes), 0) as stored_bytes
     from agent where tenant_id = ${tx.tenantId}`)
@@ -90,10 +95,7 @@ export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quo
   }
 }
 
-export const insertAuditEvent = async (
-  tx: TenantTransaction,
-  event: Omit<AuditEvent, 'createdAt'>,
-): Promise<void> => {
+export const insertAuditEvent = async (tx: TenantTransaction, event: Omit<AuditEvent, 'createdAt'>): Promise<void> => {
   await tx.query(sql`
     insert into audit_event (tenant_id, audit_event_id, actor, action, target, details, request_id)
     values (${tx.tenantId}, ${event.auditEventId}, ${event.actor}, ${event.action}, ${event.target},

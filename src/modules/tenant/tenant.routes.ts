@@ -1,6 +1,13 @@
 import { Type } from 'typebox'
 import { type App, operatorAccess, operatorOf } from '../../http/route.ts'
-import { bodyProblems, pageComponent, pageQuery, pageRequestOf, problems, toPageBody } from '../../http/route-schemas.ts'
+import {
+  bodyProblems,
+  pageComponent,
+  pageQuery,
+  pageRequestOf,
+  problems,
+  toPageBody,
+} from '../../http/route-schemas.ts'
 import { idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
 import { type NewKeyBody, type QuotasBody, tenantComponents } from './tenant.schemas.ts'
@@ -9,7 +16,12 @@ import { fromNewKeyBody, fromQuotasBody, toKeyBody, toTenantBody } from './tenan
 import type { Quotas } from './tenant-types.ts'
 
 const tenantParams = Type.Object({ tenant_id: Type.String({ pattern: idPattern('ten') }) })
-const noQuotas: Quotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: null, modelTokensPerDayMax: null }
+const noQuotas: Quotas = {
+  requestsPerSecond: null,
+  memoriesMax: null,
+  storedBytesMax: null,
+  modelTokensPerDayMax: null,
+}
 
 export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantService }): void => {
   for (const component of [...tenantComponents, pageComponent('Tenant')]) app.addSchema(component)

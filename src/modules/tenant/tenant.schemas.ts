@@ -6,7 +6,9 @@ import { refTo } from '../../shared/schema.ts'
 const momentSchema = Type.String({ format: 'date-time' })
 const nullableMoment = Type.Union([momentSchema, Type.Null()])
 const limitSchema = (minimum: number) =>
-  Type.Union([Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER }), Type.Null()], { description: 'Null: no limit.' })
+  Type.Union([Type.Integer({ minimum, maximum: Number.MAX_SAFE_INTEGER }), Type.Null()], {
+    description: 'Null: no limit.',
+  })
 const scopeSchema = Type.Union(tenantScopes.map((scope) => Type.Literal(scope)))
 
 export const quotasSchema = Type.Object(
@@ -81,7 +83,11 @@ export const tenantSchema = Type.Object(
 
 export const newTenantSchema = Type.Object(
   { name: Type.String({ minLength: 1, maxLength: 256 }), quotas: Type.Optional(refTo<QuotasBody>('Quotas')) },
-  { $id: 'NewTenant', additionalProperties: false, examples: [{ name: 'Harbour Books', quotas: { memories: 100_000 } }] },
+  {
+    $id: 'NewTenant',
+    additionalProperties: false,
+    examples: [{ name: 'Harbour Books', quotas: { memories: 100_000 } }],
+  },
 )
 
 export const tenantChangeSchema = Type.Object(
@@ -89,7 +95,12 @@ export const tenantChangeSchema = Type.Object(
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     quotas: Type.Optional(refTo<QuotasBody>('Quotas')),
   },
-  { $id: 'TenantChange', additionalProperties: false, minProperties: 1, examples: [{ quotas: { requests_per_second: 50 } }] },
+  {
+    $id: 'TenantChange',
+    additionalProperties: false,
+    minProperties: 1,
+    examples: [{ quotas: { requests_per_second: 50 } }],
+  },
 )
 
 export const usageSchema = Type.Object(

@@ -40,7 +40,12 @@ export type TenantServiceOptions = {
 
 export type TenantService = ReturnType<typeof createTenantService>
 
-const noQuotas: Quotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: null, modelTokensPerDayMax: null }
+const noQuotas: Quotas = {
+  requestsPerSecond: null,
+  memoriesMax: null,
+  storedBytesMax: null,
+  modelTokensPerDayMax: null,
+}
 const listMax = 1_000
 
 export const createTenantService = ({ database, createId, logger, eraseAgents, onChange }: TenantServiceOptions) => {
