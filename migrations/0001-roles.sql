@@ -3,6 +3,9 @@
 --   agemem_app                     runs every request; owns nothing, no BYPASSRLS, sees one tenant at a time
 --   agemem_system                  owns the few functions that look across tenants; sees ids and clocks, never content
 do $$
+declare
+  -- From 16 on whoever creates a role may grant it, but may not become it unasked.
+  usable text := case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end;
 begin
   begin
     create role agemem_app nologin;
@@ -12,10 +15,10 @@ begin
     create role agemem_system nologin;
   exception when duplicate_object or unique_violation then null;
   end;
-  if not pg_has_role(current_user, 'agemem_app', 'member') then
+  if not pg_has_role(current_user, 'agemem_app', usable) then
     execute format('grant agemem_app to %I', current_user);
   end if;
-  if not pg_has_role(current_user, 'agemem_system', 'member') then
+  if not pg_has_role(current_user, 'agemem_system', usable) then
     execute format('grant agemem_system to %I', current_user);
   end if;
 end $$;

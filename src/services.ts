@@ -3,13 +3,13 @@ import type { Logger } from 'pino'
 import { type BuiltApp, createApp } from './app.ts'
 import { composeModules } from './compose.ts'
 import type { Config } from './config.ts'
-import { openDatabase, openEmbedder, openIndex, openTokenizer } from './open-drivers.ts'
 import { createMetrics, type Metrics } from './http/metrics.ts'
 import { readIndexLag, restartClocks, swapIndexSignature } from './modules/memory/system.repository.ts'
 import { createKeyService } from './modules/tenant/key.service.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
 import { createQuotaGuard } from './modules/tenant/quota.ts'
 import { createTenantService, type FirstTenant } from './modules/tenant/tenant.service.ts'
+import { openDatabase, openEmbedder, openIndex, openTokenizer } from './open-drivers.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
 import { systemClock } from './shared/clock.ts'
@@ -94,6 +94,7 @@ export const createService = async (config: Config, logger: Logger): Promise<Ser
   })
   const tenants = createTenantService({
     database,
+    idempotency: modules.idempotency,
     createId,
     logger,
     eraseAgents: modules.agents.eraseAll,

@@ -93,18 +93,18 @@ const requestDeadline = (cause: unknown) =>
 const clientGone = (cause: unknown) =>
   new AppError({ code: 'request.aborted', status: 503, detail: 'The client went away.', retryable: true, cause })
 
-const refusal = (code: string, status: number, detail: string) => (cause?: unknown) =>
+const refuse = (code: string, status: number, detail: string) => (cause?: unknown) =>
   new AppError({ code, status, detail, cause })
 
-const malformed = refusal('request.malformed', 400, 'The request cannot be read: its path or its body is malformed.')
+const malformed = refuse('request.malformed', 400, 'The request cannot be read: its path or its body is malformed.')
 
-const tooLarge = refusal(
+const tooLarge = refuse(
   'request.too_large',
   413,
   'The body is too large. Send less at once, or stream it where the operation takes application/x-ndjson.',
 )
 
-export const unsupportedMediaType = refusal(
+export const unsupportedMediaType = refuse(
   'request.unsupported_media_type',
   415,
   'Send the body as application/json in UTF-8, or as application/x-ndjson where the operation says so.',
@@ -113,13 +113,13 @@ export const unsupportedMediaType = refusal(
 export const malformedJson = (reason: string) =>
   new AppError({ code: 'request.malformed_json', status: 400, detail: `The body cannot be read as JSON: ${reason}.` })
 
-export const unexpectedBody = refusal('request.unexpected_body', 400, 'This operation takes no body.')
+export const unexpectedBody = refuse('request.unexpected_body', 400, 'This operation takes no body.')
 
-export const malformedHttp = refusal('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
+export const malformedHttp = refuse('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
 
-export const headersTooLarge = refusal('request.headers_too_large', 431, 'The headers are too large.')
+export const headersTooLarge = refuse('request.headers_too_large', 431, 'The headers are too large.')
 
-export const requestTimeout = refusal('request.timeout', 408, 'The request did not arrive in time.')
+export const requestTimeout = refuse('request.timeout', 408, 'The request did not arrive in time.')
 
 const byFastifyCode: Readonly<Record<string, (cause: unknown) => AppError>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: tooLarge,

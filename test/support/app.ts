@@ -48,6 +48,7 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
   const keys = createKeyService({ database, idempotency: modules.idempotency, clock, createId, cacheMs: 1_000 })
   const tenants = createTenantService({
     database,
+    idempotency: modules.idempotency,
     createId,
     logger,
     eraseAgents: modules.agents.eraseAll,

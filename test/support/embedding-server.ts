@@ -62,6 +62,9 @@ const errorBody = (code: number, message: string, param: string | null = null) =
   error: { message, type: code === 404 ? 'NotFoundError' : 'BadRequestError', param, code },
 })
 
+/** What validation of the body says has another type than what the model says. */
+const invalidBody = (message: string) => ({ error: { message, type: 'Bad Request', param: null, code: 400 } })
+
 const tokensOf = (text: string): number => text.split(/\s+/).length + 2
 
 /** What is wrong with the request, as status and body; undefined when it is fine. */
@@ -77,7 +80,7 @@ const refusalOf = (
   if (body.dimensions !== undefined)
     return errorBody(400, `Model '${model}' does not support Matryoshka embeddings; dimensions must be unset.`)
   if (!['float', 'base64', undefined].includes(body.encoding_format as string | undefined))
-    return errorBody(400, "1 validation error: Input should be 'float' or 'base64'")
+    return invalidBody("1 validation error: Input should be 'float' or 'base64'")
   const longest = Math.max(...inputs.map(tokensOf))
   if (longest > tokensMax)
     return errorBody(400, `This model's maximum context length is ${tokensMax} tokens.`, 'input_tokens')

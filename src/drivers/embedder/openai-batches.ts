@@ -1,7 +1,7 @@
 /**
  * Any number of texts as requests of bounded size. The texts of one call go out one request after another; calls run side
  * by side up to a bound. A request that the server rejects is halved until the texts it does not want stand alone, so
- * that a bad one costs its neighbours nothing. If both halves pass, it was the size: the bound is lowered for good.
+ * that a bad one costs its neighbours nothing. If both halves pass, it was the size: the bound is halved for good.
  */
 import type { Logger } from 'pino'
 import type { EmbeddingPurpose } from '../../ports/embedder.ts'
@@ -80,8 +80,8 @@ export const createBatches = (options: EmbeddingServer): EmbedAll => {
     const half = Math.ceil(texts.length / 2)
     const vectors = [...(await embedPart(texts.slice(0, half), call)), ...(await embedPart(texts.slice(half), call))]
     if (half < textsMax && !vectors.includes(null)) {
-      textsMax = half
-      logger.info({ textsMax }, 'the embedding server takes fewer texts a request than configured')
+      textsMax = Math.max(half, Math.floor(textsMax / 2))
+      logger.info({ textsMax }, 'the embedding server takes fewer texts a request than were sent')
     }
     return vectors
   }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
@@ -6,7 +5,8 @@ import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { expireKey, findKey, findLiveKey, insertKey, type LiveKey, listKeys, revokeKey } from './key.repository.ts'
-import { createTenantSecret, deriveTenantSecret, hashOf, isSameHash, tenantOfSecret } from './key-secret.ts'
+import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
+import { hashOf, isSameHash, tenantOfSecret } from './key-secret.ts'
 import { keyNotFound, keyNotLive, scopeNotGrantable } from './tenant.errors.ts'
 import { insertAuditEvent } from './tenant.repository.ts'
 import type { CreatedKey, Key, NewKey } from './tenant-types.ts'
@@ -24,19 +24,26 @@ export type KeyServiceOptions = {
 
 export type KeyService = ReturnType<typeof createKeyService>
 
-/** A caller with the key it came with, from which the keys that it makes under an Idempotency-Key are derived. */
-export type KeyMaker = Caller & { readonly secret: string }
-
 const cachedKeysMax = 10_000
 
 export const createKeyService = ({ database, idempotency, clock, createId, cacheMs }: KeyServiceOptions) => {
   const verified = new Map<string, { readonly key: AuthenticatedKey; readonly untilMs: number }>()
+  /** Grows when keys change, so that a look-up that began before is not remembered after. */
+  let generation = 0
 
   const remember = (hash: string, key: AuthenticatedKey): void => {
     if (verified.size >= cachedKeysMax) verified.clear()
     const expiryMs = key.key.expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(key.key.expiresAt)
     verified.set(hash, { key, untilMs: Math.min(clock.nowMs() + cacheMs, expiryMs) })
   }
+
+  const forgetVerified = (): void => {
+    generation += 1
+    verified.clear()
+  }
+
+  const isLive = ({ revokedAt, expiresAt }: Key): boolean =>
+    revokedAt === null && (expiresAt === null || Date.parse(expiresAt) > clock.nowMs())
 
   const audit = (tx: TenantTransaction, { actor, requestId }: Caller, event: { action: string; key: Key }) =>
     insertAuditEvent(tx, {
@@ -56,24 +63,6 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       throw scopeNotGrantable(['agents that this key is not bound to'])
   }
 
-  /** Stores a key; the answer that an Idempotency-Key keeps holds a salt in place of the secret. */
-  const store = async (
-    caller: KeyMaker,
-    makeKey: (tx: TenantTransaction, keyHash: Buffer) => Promise<Key>,
-  ): Promise<CreatedKey> => {
-    const fresh = randomBytes(32).toString('base64url')
-    const secretFor = (salt: string) =>
-      caller.idempotency === null
-        ? createTenantSecret(caller.tenantId)
-        : deriveTenantSecret(caller.tenantId, { callerSecret: caller.secret, salt })
-    const made = secretFor(fresh)
-    const { salt, ...key } = await idempotency.runOnce<Key & { readonly salt: string }>(caller, {
-      agentId: null,
-      operation: (commit) => commit(async (tx) => ({ ...(await makeKey(tx, hashOf(made))), salt: fresh })),
-    })
-    return { ...key, secret: salt === fresh ? made : secretFor(salt) }
-  }
-
   return {
     /** Null: no such key, or not one that may be used now. */
     authenticate: async (secret: string): Promise<AuthenticatedKey | null> => {
@@ -83,22 +72,26 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       const cached = verified.get(keyHash.toString('hex'))
       if (cached !== undefined && cached.untilMs > clock.nowMs()) return cached.key
       const now = new Date(clock.nowMs()).toISOString()
+      const asked = generation
       const live = await database.transact(tenantId, (tx) => findLiveKey(tx, { keyHash, now }))
       if (live === null || !isSameHash(live.keyHash, keyHash)) return null
       const key = { ...live, tenantId }
-      if (cacheMs > 0) remember(keyHash.toString('hex'), key)
+      if (cacheMs > 0 && asked === generation) remember(keyHash.toString('hex'), key)
       return key
     },
 
     /** What was verified is asked for again: a key or a tenant has changed. */
-    forgetVerified: (): void => verified.clear(),
+    forgetVerified,
 
     create: async (caller: KeyMaker, key: NewKey): Promise<CreatedKey> => {
       ensureGrantable(caller, key)
-      return store(caller, async (tx, keyHash) => {
-        const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: null })
-        await audit(tx, caller, { action: 'key.create', key: created })
-        return created
+      return makeKeyOnce(idempotency, {
+        maker: caller,
+        insert: async (tx, keyHash) => {
+          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: null })
+          await audit(tx, caller, { action: 'key.create', key: created })
+          return created
+        },
       })
     },
 
@@ -113,18 +106,21 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       caller: KeyMaker,
       { keyId, graceSeconds }: { keyId: string; graceSeconds: number },
     ): Promise<CreatedKey> => {
-      const rotated = await store(caller, async (tx, keyHash) => {
-        const old = await findKey(tx, keyId)
-        if (old === null) throw keyNotFound()
-        const nowMs = clock.nowMs()
-        if (old.revokedAt !== null || (old.expiresAt !== null && Date.parse(old.expiresAt) <= nowMs)) throw keyNotLive()
-        ensureGrantable(caller, old)
-        const created = await insertKey(tx, { keyId: createId('key'), keyHash, key: old, rotatedFrom: keyId })
-        await expireKey(tx, { keyId, expiresAt: new Date(nowMs + graceSeconds * 1000).toISOString() })
-        await audit(tx, caller, { action: 'key.rotate', key: created })
-        return created
+      const rotated = await makeKeyOnce(idempotency, {
+        maker: caller,
+        insert: async (tx, keyHash) => {
+          const old = await findKey(tx, keyId)
+          if (old === null) throw keyNotFound()
+          if (!isLive(old)) throw keyNotLive()
+          ensureGrantable(caller, old)
+          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key: old, rotatedFrom: keyId })
+          const graceEnd = new Date(clock.nowMs() + graceSeconds * 1000).toISOString()
+          await expireKey(tx, { keyId, expiresAt: graceEnd })
+          await audit(tx, caller, { action: 'key.rotate', key: created })
+          return created
+        },
       })
-      verified.clear()
+      forgetVerified()
       return rotated
     },
 
@@ -134,7 +130,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
         if (revoked === null) throw keyNotFound()
         await audit(tx, caller, { action: 'key.revoke', key: revoked })
       })
-      verified.clear()
+      forgetVerified()
     },
   }
 }

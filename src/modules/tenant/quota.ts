@@ -1,7 +1,7 @@
 /**
  * Quotas on what a tenant stores. What is there is the sum over its agents, read at most every few seconds; what this
- * process has let in since is added, so one process never lets in more than the quota, and several together overshoot by
- * what they take in between two reads. A tenant without quotas costs one read in that time and nothing else.
+ * process has let in since is added. So what is under way during a reading, and what other processes take in between two
+ * readings, is all that a quota can be overshot by. A tenant without quotas costs one read in that time and nothing else.
  */
 import type { Database } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
@@ -17,8 +17,9 @@ const tenantsMax = 10_000
 
 export const createQuotaGuard = ({ database, clock }: { database: Database; clock: Clock }) => {
   const known = new Map<string, Known>()
+  const readings = new Map<string, Promise<Known>>()
 
-  const read = async (tenantId: string): Promise<Known> => {
+  const load = async (tenantId: string): Promise<Known> => {
     const fresh = await database.transact(tenantId, async (tx): Promise<Known> => {
       const tenant = await findTenant(tx)
       const quotas = tenant?.quotas ?? {
@@ -35,6 +36,13 @@ export const createQuotaGuard = ({ database, clock }: { database: Database; cloc
     if (known.size >= tenantsMax) known.clear()
     known.set(tenantId, fresh)
     return fresh
+  }
+
+  /** Requests that come while it is being read wait for the same reading. */
+  const read = (tenantId: string): Promise<Known> => {
+    const reading = readings.get(tenantId) ?? load(tenantId).finally(() => readings.delete(tenantId))
+    readings.set(tenantId, reading)
+    return reading
   }
 
   return {

@@ -3,6 +3,13 @@ import { AppError } from '../../shared/errors.ts'
 export const tenantNotFound = () =>
   new AppError({ code: 'tenant.not_found', status: 404, detail: 'There is no tenant with that id.' })
 
+export const tenantExists = () =>
+  new AppError({
+    code: 'tenant.exists',
+    status: 409,
+    detail: 'A tenant was created with this Idempotency-Key before, and its answer is no longer kept. Use a new key.',
+  })
+
 export const tenantNotActive = () =>
   new AppError({ code: 'tenant.not_active', status: 409, detail: 'The tenant is being deleted, or is deleted.' })
 

@@ -73,7 +73,7 @@ export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => 
 }
 
 export const listTenants = async (
-  tx: SystemTransaction,
+  tx: SystemTransaction | TenantTransaction,
   { after, limit }: { after: string; limit: number },
 ): Promise<readonly Tenant[]> =>
   (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
@@ -130,7 +130,7 @@ export const listAuditEvents = async (
 }
 
 /** The row that all first starts wait for, one after another. */
-export const lockInstallation = async (tx: SystemTransaction): Promise<{ readonly operatorKeyHash: Buffer | null }> => {
+export const lockInstallation = async (tx: TenantTransaction): Promise<{ readonly operatorKeyHash: Buffer | null }> => {
   const rows = await tx.query<{ operator_key_hash: Buffer | null }>(sql`
     select operator_key_hash from installation for update`)
   return { operatorKeyHash: rows[0]?.operator_key_hash ?? null }
@@ -141,6 +141,6 @@ export const findOperatorKeyHash = async (tx: SystemTransaction): Promise<Buffer
   return rows[0]?.operator_key_hash ?? null
 }
 
-export const storeOperatorKeyHash = async (tx: SystemTransaction, hash: Buffer): Promise<void> => {
+export const storeOperatorKeyHash = async (tx: TenantTransaction, hash: Buffer): Promise<void> => {
   await tx.query(sql`update installation set operator_key_hash = ${hash}`)
 }

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { type App, operatorAccess, operatorOf } from '../../http/route.ts'
+import { type App, operatorAccess, operatorOf, secretOf } from '../../http/route.ts'
 import {
   bodyProblems,
   pageComponent,
@@ -36,7 +36,7 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
       summary: 'Create a tenant',
       tags: ['admin'],
       body: refTo<{ name: string; quotas?: QuotasBody }>('NewTenant'),
-      response: { 201: tenantBody, ...bodyProblems() },
+      response: { 201: tenantBody, ...bodyProblems(409) },
     },
     handler: async (request, reply) => {
       const quotas = { ...noQuotas, ...fromQuotasBody(request.body.quotas) }
@@ -121,7 +121,10 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
     },
     handler: async (request, reply) => {
       const { tenant_id: tenantId } = request.params
-      const created = await tenants.createKey(operatorOf(request), { tenantId, key: fromNewKeyBody(request.body) })
+      const created = await tenants.createKey(
+        { ...operatorOf(request), secret: secretOf(request) },
+        { tenantId, key: fromNewKeyBody(request.body) },
+      )
       return reply.code(201).send(toKeyBody(created))
     },
   })

@@ -1,12 +1,15 @@
 /** Tenants, as the operator keeps them. The operator reads no tenant's content: nothing here touches a memory. */
+import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Database, TenantTransaction } from '../../ports/database.ts'
-import { type Caller, tenantScopes } from '../../shared/caller.ts'
+import { type Caller, type IdempotencyClaim, tenantScopes } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
+import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertKey } from './key.repository.ts'
+import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.ts'
-import { tenantNotActive, tenantNotFound } from './tenant.errors.ts'
+import { tenantExists, tenantNotActive, tenantNotFound } from './tenant.errors.ts'
 import {
   deleteTenantRest,
   findOperatorKeyHash,
@@ -21,15 +24,22 @@ import {
   storeOperatorKeyHash,
   updateTenant,
 } from './tenant.repository.ts'
-import type { AuditEvent, CreatedKey, NewKey, Quotas, Tenant, Usage } from './tenant-types.ts'
+import type { AuditEvent, CreatedKey, Key, NewKey, Quotas, Tenant, Usage } from './tenant-types.ts'
 
-/** Who acts for the operator, for the audit. */
-export type OperatorAction = { readonly actor: string; readonly requestId: string }
+/** Who acts for the operator, for the audit; with an Idempotency-Key and the operator's key where it may be a retry. */
+export type OperatorAction = {
+  readonly actor: string
+  readonly requestId: string
+  readonly signal?: AbortSignal
+  readonly idempotency?: IdempotencyClaim | null
+  readonly secret?: string
+}
 
 export type FirstTenant = { readonly tenantKey: string | null; readonly operatorKey: string | null }
 
 export type TenantServiceOptions = {
   readonly database: Database
+  readonly idempotency: Idempotency
   readonly createId: CreateId
   readonly logger: Logger
   /** Erases every agent of a tenant; safe to repeat. */
@@ -48,17 +58,42 @@ const noQuotas: Quotas = {
 }
 const listMax = 1_000
 
-export const createTenantService = ({ database, createId, logger, eraseAgents, onChange }: TenantServiceOptions) => {
+/**
+ * The operator as a caller within one tenant. Its Idempotency-Keys are kept among that tenant's, apart by a space that
+ * no client can send.
+ */
+const makerOf = ({ actor, requestId, signal, idempotency, secret }: OperatorAction, tenantId: string): KeyMaker => ({
+  tenantId,
+  actor,
+  requestId,
+  scopes: [],
+  agentIds: null,
+  signal: signal ?? new AbortController().signal,
+  idempotency: idempotency ? { ...idempotency, key: `operator ${idempotency.key}` } : null,
+  secret: secret ?? '',
+})
+
+export const createTenantService = (options: TenantServiceOptions) => {
+  const { database, idempotency, createId, logger, eraseAgents, onChange } = options
+
+  /** A retry names the same tenant, so that it finds what the first request has left there. */
+  const tenantIdFor = ({ idempotency: claim }: OperatorAction): string =>
+    claim ? `ten_${createHash('sha256').update(`tenant ${claim.key}`).digest('hex').slice(0, 32)}` : createId('ten')
+
   const audit = (
     tx: TenantTransaction,
     { actor, requestId }: OperatorAction,
     event: { action: string; target: string; details?: Record<string, unknown> },
   ) => insertAuditEvent(tx, { auditEventId: createId('aud'), actor, requestId, details: {}, ...event })
 
-  const addKey = async (tx: TenantTransaction, key: NewKey): Promise<CreatedKey> => {
-    const secret = createTenantSecret(tx.tenantId)
-    const stored = await insertKey(tx, { keyId: createId('key'), keyHash: hashOf(secret), key, rotatedFrom: null })
-    return { ...stored, secret }
+  const addKey = async (
+    tx: TenantTransaction,
+    { action, key, keyHash }: { action: OperatorAction; key: NewKey; keyHash: Buffer },
+  ): Promise<Key> => {
+    const stored = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: null })
+    const details = { name: key.name, scopes: key.scopes, agent_ids: key.agentIds }
+    await audit(tx, action, { action: 'key.create', target: stored.keyId, details })
+    return stored
   }
 
   /** Erases what a tenant that is being deleted still has, then leaves its row as a receipt. */
@@ -70,10 +105,15 @@ export const createTenantService = ({ database, createId, logger, eraseAgents, o
 
   return {
     create: async (action: OperatorAction, { name, quotas }: { name: string; quotas: Quotas }): Promise<Tenant> =>
-      database.transact(createId('ten'), async (tx) => {
-        const tenant = await insertTenant(tx, { name, quotas })
-        await audit(tx, action, { action: 'tenant.create', target: tenant.tenantId, details: { name } })
-        return tenant
+      idempotency.runOnce(makerOf(action, tenantIdFor(action)), {
+        agentId: null,
+        operation: (commit) =>
+          commit(async (tx) => {
+            if ((await findTenant(tx)) !== null) throw tenantExists()
+            const tenant = await insertTenant(tx, { name, quotas })
+            await audit(tx, action, { action: 'tenant.create', target: tenant.tenantId, details: { name } })
+            return tenant
+          }),
       }),
 
     list: async ({ cursor, limit }: PageRequest): Promise<Page<Tenant>> => {
@@ -136,14 +176,14 @@ export const createTenantService = ({ database, createId, logger, eraseAgents, o
       action: OperatorAction,
       { tenantId, key }: { tenantId: string; key: NewKey },
     ): Promise<CreatedKey> =>
-      database.transact(tenantId, async (tx) => {
-        const tenant = await findTenant(tx)
-        if (tenant === null) throw tenantNotFound()
-        if (tenant.status !== 'active') throw tenantNotActive()
-        const created = await addKey(tx, key)
-        const details = { name: key.name, scopes: key.scopes }
-        await audit(tx, action, { action: 'key.create', target: created.keyId, details })
-        return created
+      makeKeyOnce(idempotency, {
+        maker: makerOf(action, tenantId),
+        insert: async (tx, keyHash) => {
+          const tenant = await findTenant(tx)
+          if (tenant === null) throw tenantNotFound()
+          if (tenant.status !== 'active') throw tenantNotActive()
+          return addKey(tx, { action, key, keyHash })
+        },
       }),
 
     getUsage: async (caller: Caller): Promise<Usage> =>
@@ -174,23 +214,23 @@ export const createTenantService = ({ database, createId, logger, eraseAgents, o
      * operator's key. Both are answered once. Several processes may start at once: one of them makes them.
      */
     ensureFirst: async ({ isOperatorKeyGiven }: { isOperatorKeyGiven: boolean }): Promise<FirstTenant> => {
-      const operatorKey = isOperatorKeyGiven ? null : createOperatorSecret()
+      const operatorKey = createOperatorSecret()
       const tenantId = createId('ten')
-      const isFirst = await database.transactAsSystem(async (tx) => {
+      const tenantKey = createTenantSecret(tenantId)
+      const action = { actor: 'operator', requestId: createId('req') }
+      return database.transact(tenantId, async (tx) => {
         const { operatorKeyHash } = await lockInstallation(tx)
-        if (operatorKeyHash === null && operatorKey !== null) await storeOperatorKeyHash(tx, hashOf(operatorKey))
-        const tenants = await listTenants(tx, { after: '', limit: 1 })
-        if (tenants.length > 0) return { tenant: null, operator: operatorKeyHash === null }
-        const key = await database.transact(tenantId, async (own) => {
-          await insertTenant(own, { name: 'default', quotas: noQuotas })
-          return addKey(own, { name: 'first key', scopes: tenantScopes, agentIds: null, expiresAt: null })
-        })
-        return { tenant: key.secret, operator: operatorKeyHash === null }
+        const needsOperatorKey = operatorKeyHash === null && !isOperatorKeyGiven
+        if (needsOperatorKey) await storeOperatorKeyHash(tx, hashOf(operatorKey))
+        const isFirst = (await listTenants(tx, { after: '', limit: 1 })).length === 0
+        if (isFirst) {
+          await insertTenant(tx, { name: 'default', quotas: noQuotas })
+          await audit(tx, action, { action: 'tenant.create', target: tenantId, details: { name: 'default' } })
+          const key = { name: 'first key', scopes: tenantScopes, agentIds: null, expiresAt: null }
+          await addKey(tx, { action, key, keyHash: hashOf(tenantKey) })
+        }
+        return { tenantKey: isFirst ? tenantKey : null, operatorKey: needsOperatorKey ? operatorKey : null }
       })
-      return {
-        tenantKey: isFirst.tenant,
-        operatorKey: isFirst.operator ? operatorKey : null,
-      }
     },
   }
 }

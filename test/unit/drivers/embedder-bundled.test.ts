@@ -67,7 +67,10 @@ describe('the thread of the bundled model', () => {
 
   it('a model that cannot be loaded fails those who wait at once, and is tried again', async () => {
     let starts = 0
-    const startWorker = () => startThread((starts += 1) < 3 ? "throw new Error('no weights')" : thread)
+    const startWorker = () => {
+      starts += 1
+      return startThread(starts < 3 ? "throw new Error('no weights')" : thread)
+    }
     const embedder = setUp({ startWorker })
     expect(await embedder.checkHealth()).toMatchObject({ ready: false })
     expect(await failureOf(embedder.embed(['hello'], 'query'))).toMatchObject({ code: 'embedder.unavailable' })

@@ -77,12 +77,19 @@ describe('what is sent', () => {
     expect(embedder.model).toMatch(/^stand-in@[0-9a-f]{8}$/)
   })
 
-  it('no more requests are on their way than configured', async () => {
-    const { server, embedder, sent } = await connect({ embedder: { requestsMax: 2, timeoutMs: 300, retriesMax: 0 } })
+  it('no more requests are on their way than configured, and who waits may give up', async () => {
+    const { server, embedder, sent } = await connect({ embedder: { requestsMax: 2 } })
     server.fail('hang')
-    const failures = await Promise.all([failureOf(embedder), failureOf(embedder), failureOf(embedder, ['waits'])])
-    expect(failures.map(({ code }) => code)).toEqual(Array(3).fill('embedder.unavailable'))
-    expect(sent().map(({ body }) => body.input[0])).toEqual(['hello', 'hello', 'waits'])
+    const giveUp = new AbortController()
+    const calls = ['a', 'b', 'c'].map((text) =>
+      embedder.embed([text], 'query', { signal: giveUp.signal }).catch(() => text),
+    )
+    await expect.poll(() => sent().length).toBe(2)
+    giveUp.abort()
+    expect(await Promise.all(calls)).toEqual(['a', 'b', 'c'])
+    server.fail(null)
+    await Promise.all(['d', 'e', 'f'].map((text) => embedder.embed([text], 'query')))
+    expect(sent().map(({ body }) => body.input[0])).toEqual(['a', 'b', 'd', 'e', 'f'])
   })
 })
 
@@ -204,9 +211,18 @@ describe('a server that is away at the start', () => {
   })
 
   it('calls that wait for it share one attempt to connect', async () => {
-    const { server, embedder } = await connect()
-    expect(embedder.dimensions).toBe(64)
-    expect(server.requests).toHaveLength(2)
+    const server = await startEmbeddingServer()
+    open.push(server)
+    server.fail('down')
+    const options = { url: server.url, model: server.model, retriesMax: 0, logger }
+    const embedder = await createOpenAiEmbedder(options)
+    open.push(embedder)
+    server.fail(null)
+    const atStart = server.requests.length
+    await Promise.all(['a', 'b', 'c'].map((text) => embedder.embed([text], 'query')))
+    const [criteria, passages, ...own] = server.requests.slice(atStart)
+    expect([criteria, passages].map((request) => request?.body.input.length)).toEqual([10, 34])
+    expect(own.map(({ body }) => body.input)).toEqual([['a'], ['b'], ['c']])
   })
 
   it('dimensions that the model refuses are told by the health check', async () => {
