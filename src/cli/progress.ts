@@ -11,6 +11,8 @@ export type ProgressOptions = {
 const drawEveryMs = 100
 const lineEveryMs = 10_000
 const barWidth = 24
+/** Share of the work from which its pace says how long the rest takes. */
+const forecastFrom = 0.1
 
 /** `75 s`, `12 min 05 s`. */
 export const formatSeconds = (seconds: number): string => {
@@ -33,8 +35,8 @@ export const createProgress = ({ stream, nowMs }: ProgressOptions) => {
   const textOf = ({ startedAtMs, startedAt }: Stage, unit: string, done: number, total: number): string => {
     const seconds = (nowMs() - startedAtMs) / 1000
     const rate = seconds > 0 ? (done - startedAt) / seconds : 0
-    const time =
-      done >= total ? `in ${formatSeconds(seconds)}` : rate > 0 ? `${formatSeconds((total - done) / rate)} left` : ''
+    const left = done >= forecastFrom * total && rate > 0 ? `${formatSeconds((total - done) / rate)} left` : ''
+    const time = done >= total ? `in ${formatSeconds(seconds)}` : left
     return `${done}/${total} ${unit}, ${rate.toFixed(1)}/s${time === '' ? '' : `, ${time}`}`
   }
 

@@ -17,8 +17,12 @@ const figuresLine = ({ name, questions, recall, tokens }: NamedFigures): string 
 
 const armNames = { with_source: 'with source', without_source: 'without source' } as const
 
-const latencyLine = ({ p50, p95, p99, max }: Latency): string =>
-  `  search ms: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`
+const latencyLine = (latency: Latency | null): string => {
+  if (latency === null)
+    return '  search ms: not shown, the questions were asked before in this run and their vectors are known'
+  const { p50, p95, p99, max } = latency
+  return `  search ms: p50 ${p50.toFixed(1)}, p95 ${p95.toFixed(1)}, p99 ${p99.toFixed(1)}, max ${max.toFixed(1)}`
+}
 
 const splitsListedMax = 10
 
@@ -29,7 +33,7 @@ const splitLines = ({ splits, splitDeviation }: SetSummary): readonly string[] =
   const listed = splits.length > splitsListedMax ? [] : splits
   return [
     `  half-and-half splits: ${splits.length}; R@10 of a half ${range}, standard deviation ${percent(splitDeviation[10])}`,
-    '  (the weights are fixed, nothing is fitted on a half: this is a spread between conversations)',
+    '  (the weights are fixed, nothing is fitted on a half: a spread between conversations, no held-out test)',
     ...listed.flatMap(({ left, right, leftRecall, rightRecall }) => [
       `${`    ${left.join(', ')}`.padEnd(40)}${recallCells(leftRecall)}`,
       `${`    | ${right.join(', ')}`.padEnd(40)}${recallCells(rightRecall)}`,

@@ -33,6 +33,8 @@ export type Outcome = Omit<RetrievalQuestion, 'goldIds'> & {
   /** Of the first k memories together: what they would take in a context. */
   readonly tokens: ByCutoff
   readonly elapsedMs: number
+  /** In this run the same text was asked before and the service may know its vector: the time says little then. */
+  readonly isAskedBefore: boolean
   readonly degraded: readonly string[]
 }
 
@@ -75,6 +77,8 @@ export const createRetrievalRunner = (dependencies: RunnerDependencies) => {
   const { client, report, signal, sleep, nowMs, indexStallMs } = dependencies
 
   const begun = new Set<string>()
+  /** Texts that the service had to embed in order to search. */
+  const embedded = new Set<string>()
 
   const addBatch = async (agentId: string, batch: readonly EvidenceMemory[]) => {
     const { results } = await client.addMemories(
@@ -149,6 +153,8 @@ export const createRetrievalRunner = (dependencies: RunnerDependencies) => {
   ): Promise<Outcome> => {
     const search = { query: question.question, top_k: topK, mode }
     const { results, degraded, elapsedMs } = await client.searchMemories(agentId, search, { signal })
+    const isAskedBefore = mode !== 'keyword' && embedded.has(question.question)
+    if (mode !== 'keyword') embedded.add(question.question)
     const rankedIds = results.map(({ memory }) => evidence.get(memory.memory_id) ?? memory.memory_id)
     return {
       set: task.set,
@@ -160,6 +166,7 @@ export const createRetrievalRunner = (dependencies: RunnerDependencies) => {
       recall: byCutoff((k) => recallAt(question.goldIds, rankedIds, k)),
       tokens: byCutoff((k) => results.slice(0, k).reduce((sum, { memory }) => sum + memory.tokens, 0)),
       elapsedMs,
+      isAskedBefore,
       degraded,
     }
   }

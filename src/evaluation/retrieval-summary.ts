@@ -26,8 +26,8 @@ export type SetSummary = {
   readonly splits: readonly SplitFigures[]
   /** Standard deviation of recall over the halves of all splits. */
   readonly splitDeviation: ByCutoff
-  /** Milliseconds, as seen by the client. */
-  readonly searchMs: Latency
+  /** Milliseconds, as seen by the client, over texts asked for the first time in the run; null: there is none. */
+  readonly searchMs: Latency | null
   /** What was named as not having taken part, with the number of questions. */
   readonly degraded: Readonly<Record<string, number>>
 }
@@ -88,6 +88,11 @@ const countDegraded = (outcomes: readonly Outcome[]): Readonly<Record<string, nu
     ].map(([part, group]) => [part, group.length]),
   )
 
+const firstLatencyOf = (outcomes: readonly Outcome[]): Latency | null => {
+  const first = outcomes.filter(({ isAskedBefore }) => !isAskedBefore)
+  return first.length === 0 ? null : latencyOf(first.map(({ elapsedMs }) => elapsedMs))
+}
+
 const summarizeSet = (outcomes: readonly Outcome[], { set, arm, mode }: Outcome): SetSummary => {
   const splits = splitsOf(outcomes)
   const halves = splits.flatMap(({ leftRecall, rightRecall }) => [leftRecall, rightRecall])
@@ -100,7 +105,7 @@ const summarizeSet = (outcomes: readonly Outcome[], { set, arm, mode }: Outcome)
     byCategory: figuresBy(outcomes, ({ category }) => category).toSorted((a, b) => (a.name < b.name ? -1 : 1)),
     splits,
     splitDeviation: byCutoff((k) => deviationOf(halves.map((recall) => recall[k]))),
-    searchMs: latencyOf(outcomes.map(({ elapsedMs }) => elapsedMs)),
+    searchMs: firstLatencyOf(outcomes),
     degraded: countDegraded(outcomes),
   }
 }
@@ -154,5 +159,6 @@ export const outcomeLine = (outcome: Outcome): string =>
     recall: Object.fromEntries(cutoffs.map((k) => [`at_${k}`, outcome.recall[k]])),
     tokens: Object.fromEntries(cutoffs.map((k) => [`top_${k}`, outcome.tokens[k]])),
     search_ms: Math.round(outcome.elapsedMs * 10) / 10,
+    asked_before: outcome.isAskedBefore,
     degraded: outcome.degraded,
   })

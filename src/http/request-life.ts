@@ -56,13 +56,18 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
     })
   }
 
+  /** One timer, cleared with the answer: a signal of `AbortSignal.timeout` would stay until its time is up. */
   const startDeadline = (request: FastifyRequest, { raw: response }: FastifyReply): void => {
-    const gone = new AbortController()
+    const controller = new AbortController()
+    const timer = setTimeout(
+      () => controller.abort(new DOMException('The deadline of the request has passed.', 'TimeoutError')),
+      deadlineOf(request.routeOptions.config),
+    )
     response.once('close', () => {
-      if (!response.writableFinished) gone.abort()
+      clearTimeout(timer)
+      if (!response.writableFinished) controller.abort()
     })
-    const deadlineMs = deadlineOf(request.routeOptions.config)
-    signals.set(request, AbortSignal.any([gone.signal, AbortSignal.timeout(deadlineMs)]))
+    signals.set(request, controller.signal)
   }
 
   app.addHook('onRoute', (route) => {

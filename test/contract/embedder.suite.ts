@@ -108,7 +108,7 @@ export const describeEmbedderContract = (name: string, makeEmbedder: () => Promi
         [1, 1],
         ['embedder.refused', '/1'],
       ]).toContainEqual(await long)
-    })
+    }, 60_000)
 
     it('an aborted call ends with the reason of its signal, and others go on', async () => {
       const texts = Array.from({ length: 200 }, (_, index) => `Shelf ${index} is empty and waits for books.`)

@@ -17,7 +17,8 @@ const isUnavailableState = (state: string) => /^(08|53|57|58)/.test(state)
 
 const stateOf = (error: unknown): string | undefined => {
   const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined
+  // Five characters with a digit among them: EPIPE and EPERM are errors of the socket.
+  return typeof code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? code : undefined
 }
 
 export const isRetryableTransactionError = (error: unknown): boolean => {

@@ -11,6 +11,22 @@ import { type Exchange, postEmbeddings } from './openai-exchange.ts'
 import { readEmbeddings } from './openai-reply.ts'
 import { createSlots } from './slots.ts'
 
+/**
+ * Characters of one request, and of one text: longer ones are cut. Embedding models read 256 to 8,192 tokens, and servers
+ * that read on take half a second a thousand characters on a slow machine, so more would only miss the deadline.
+ */
+const requestCharsMax = 32_768
+
+/** The first texts that fit one request; one at least. */
+const firstPart = (texts: readonly string[], textsMax: number): readonly string[] => {
+  let chars = 0
+  const tooMany = texts.findIndex((text, index) => {
+    chars += text.length
+    return index === textsMax || (index > 0 && chars > requestCharsMax)
+  })
+  return tooMany === -1 ? texts : texts.slice(0, tooMany)
+}
+
 export type EmbeddingServer = {
   /** Base address of the server, with or without `/v1`. */
   readonly url: string
@@ -88,8 +104,9 @@ export const createBatches = (options: EmbeddingServer): EmbedAll => {
 
   return async (texts, call) => {
     const vectors: (Float32Array | null)[] = []
-    while (vectors.length < texts.length)
-      vectors.push(...(await embedPart(texts.slice(vectors.length, vectors.length + textsMax), call)))
+    const cut = texts.map((text) => text.slice(0, requestCharsMax).replace(/[\uD800-\uDBFF]$/, ''))
+    while (vectors.length < cut.length)
+      vectors.push(...(await embedPart(firstPart(cut.slice(vectors.length), textsMax), call)))
     const refused = vectors.flatMap((vector, position) => (vector === null ? [position] : []))
     if (refused.length > 0) throw embedderRefused(refused)
     return vectors.flatMap((vector) => vector ?? [])

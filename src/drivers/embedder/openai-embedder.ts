@@ -11,7 +11,8 @@ import type { Embedder, EmbeddingPurpose, SimilarityThresholds } from '../../por
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import { embedderMisbehaved, embedderRefused, embedderUnavailable, refusedPositions } from './embedder-errors.ts'
-import { createBatches, type EmbedAll, type EmbeddingServer } from './openai-batches.ts'
+import { createLifetime } from './lifetime.ts'
+import { type Call, createBatches, type EmbedAll, type EmbeddingServer } from './openai-batches.ts'
 import { measureAnchors, thresholdsFromAnchors } from './thresholds.ts'
 import { embedNonBlank } from './unit-vector.ts'
 import { untilAborted } from './until-aborted.ts'
@@ -62,25 +63,25 @@ const measureSpace = async (embedAll: EmbedAll, asked: number | null, signal: Ab
 export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Promise<Embedder> => {
   const { model, logger, dimensions = null, clock = systemClock } = options
   const embedAll = createBatches(options)
-  const closing = new AbortController()
+  const lifetime = createLifetime()
   let space: Space | null = null
   let connecting: Promise<Space> | null = null
   let healthyUntilMs = 0
 
   const connect = async (): Promise<Space> => {
     try {
-      space = await measureSpace(embedAll, dimensions, closing.signal)
+      space = await lifetime.run(undefined, (signal) => measureSpace(embedAll, dimensions, signal))
       logger.info({ model, ...space }, 'connected with the embedding server')
       return space
     } catch (error) {
-      if (!closing.signal.aborted) logger.warn({ model, err: error }, 'cannot connect with the embedding server')
+      if (!lifetime.hasEnded()) logger.warn({ model, err: error }, 'cannot connect with the embedding server')
       throw error
     } finally {
       connecting = null
     }
   }
 
-  const spaceOrConnect = async (signal: AbortSignal): Promise<Space> => {
+  const spaceOrConnect = async (signal: AbortSignal | undefined): Promise<Space> => {
     if (space !== null) return space
     connecting ??= connect()
     return untilAborted(connecting, signal)
@@ -91,13 +92,11 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     return space
   }
 
-  const embed: Embedder['embed'] = async (texts, purpose, { signal: asked } = {}) => {
-    const signal = asked === undefined ? closing.signal : AbortSignal.any([asked, closing.signal])
-    signal.throwIfAborted()
-    const { dimensions } = await spaceOrConnect(signal)
+  const embedConnected = async (texts: readonly string[], call: Call) => {
+    const { dimensions } = await spaceOrConnect(call.signal)
     const embedFound = async (found: readonly string[], positions: readonly number[]) => {
       try {
-        const vectors = await embedAll(found, { purpose, signal })
+        const vectors = await embedAll(found, call)
         ensureDimensions(vectors, dimensions)
         healthyUntilMs = clock.nowMs() + healthyForMs
         return vectors
@@ -109,8 +108,11 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     return embedNonBlank(texts, embedFound, () => dimensions)
   }
 
+  const embed: Embedder['embed'] = (texts, purpose, { signal: asked } = {}) =>
+    lifetime.run(asked, (signal) => embedConnected(texts, { purpose, signal }))
+
   const checkHealth: Embedder['checkHealth'] = async ({ signal } = {}) => {
-    if (clock.nowMs() < healthyUntilMs && !closing.signal.aborted)
+    if (clock.nowMs() < healthyUntilMs && !lifetime.hasEnded())
       return { ready: true, detail: 'The embedding server answers.' }
     const deadline = AbortSignal.timeout(healthTimeoutMs)
     try {
@@ -123,7 +125,7 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     }
   }
 
-  await spaceOrConnect(closing.signal).catch(() => {})
+  await spaceOrConnect(undefined).catch(() => {})
   return {
     model: spaceName(options),
     get dimensions() {
@@ -134,6 +136,6 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     },
     embed,
     checkHealth,
-    close: async () => closing.abort(embedderUnavailable('The embedder is closed.')),
+    close: async () => lifetime.end(embedderUnavailable('The embedder is closed.')),
   }
 }

@@ -77,6 +77,20 @@ describe('what is sent', () => {
     expect(embedder.model).toMatch(/^stand-in@[0-9a-f]{8}$/)
   })
 
+  it('no request has more characters than its bound, so that long texts do not miss the deadline together', async () => {
+    const { embedder, sent } = await connect({ server: { tokensMax: 1_000_000 } })
+    await embedder.embed(
+      ['a', 20_000, 'b', 20_000, 90_000, 'c'].map((it) => (typeof it === 'string' ? it : 'x'.repeat(it))),
+      'passage',
+    )
+    expect(sent().map(({ body }) => body.input.map((text) => text.length))).toEqual([
+      [1, 20_000, 1],
+      [20_000],
+      [32_768],
+      [1],
+    ])
+  })
+
   it('no more requests are on their way than configured, and who waits may give up', async () => {
     const { server, embedder, sent } = await connect({ embedder: { requestsMax: 2 } })
     server.fail('hang')

@@ -169,6 +169,15 @@ describe('the summary', () => {
     )
   })
 
+  it('times a text only when the service had not embedded it before in the run', async () => {
+    const outcomes = await runBoth()
+    expect(outcomes.filter(({ isAskedBefore }) => isAskedBefore)).toHaveLength(5)
+    const [first, again] = summarizeRetrieval(outcomes)
+    expect(first?.searchMs).toMatchObject({ p50: 3 })
+    expect(again?.searchMs).toBeNull()
+    expect(retrievalReport(summarizeRetrieval(outcomes), [])).toContain('search ms: not shown')
+  })
+
   it('prints in 100 columns', async () => {
     const outcomes = await runBoth()
     const lines = retrievalReport(summarizeRetrieval(outcomes), compareArms(outcomes)).split('\n')

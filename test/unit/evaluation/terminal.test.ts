@@ -40,6 +40,17 @@ describe('progress', () => {
   })
 })
 
+describe('a forecast', () => {
+  it('is not made before a tenth of the work is done', () => {
+    const { written, at } = makeProgress(false)
+    at(0, 0)
+    at(10_000, 99)
+    at(20_000, 100)
+    expect(written[1]).not.toContain('left')
+    expect(written[2]).toContain('3 min 00 s left')
+  })
+})
+
 describe('the demo', () => {
   const show = (hasColours: boolean) => {
     let text = ''

@@ -1,0 +1,338 @@
+import type { InjectOptions } from 'fastify'
+import pg from 'pg'
+import pino from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createIdempotency } from '../../src/modules/idempotency/idempotency.service.ts'
+import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
+import { createId } from '../../src/shared/ids.ts'
+import { type Answer, createTestApp, type TestApp } from '../support/app.ts'
+import { createTestDatabase } from '../support/database.ts'
+import { connect } from '../support/postgres.ts'
+
+type Data = Record<string, unknown>
+
+/** Every row of every table, as text: what a thief of the database would read. */
+const dump = async (url: string): Promise<string> => {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  try {
+    const { rows } = await client.query("select tablename from pg_tables where schemaname = 'public'")
+    const texts: string[] = []
+    for (const { tablename } of rows) {
+      const content = await client.query(`select t::text as text from ${pg.escapeIdentifier(tablename)} as t`)
+      texts.push(...content.rows.map(({ text }) => `${tablename}: ${text}`))
+    }
+    return texts.join('\n')
+  } finally {
+    await client.end()
+  }
+}
+
+describe('tenants and keys', () => {
+  let test: TestApp
+
+  beforeAll(async () => {
+    test = await createTestApp()
+  })
+  afterAll(() => test.close())
+
+  const ask = (
+    key: string | null,
+    operation: string,
+    { payload, headers }: Pick<InjectOptions, 'payload' | 'headers'> = {},
+  ) => {
+    const [method, url] = operation.split(' ') as [NonNullable<InjectOptions['method']>, string]
+    return test.request(key, {
+      method,
+      url,
+      ...(payload === undefined ? {} : { payload }),
+      ...(headers === undefined ? {} : { headers }),
+    })
+  }
+  const operate = (operation: string, options?: Pick<InjectOptions, 'payload' | 'headers'>) =>
+    ask(test.operatorKey, operation, options)
+  const codeOf = ({ statusCode, data }: Answer) => [statusCode, data.code]
+  const once = (key: string) => ({ 'idempotency-key': key })
+
+  it('the operator creates, reads, lists and changes tenants', async () => {
+    const created = await operate('POST /v1/admin/tenants', { payload: { name: 'Harbour', quotas: { memories: 5 } } })
+    expect(created.statusCode).toBe(201)
+    const url = String(created.headers.location)
+    expect(created.data).toMatchObject({ name: 'Harbour', status: 'active' })
+    expect(created.data.quotas).toEqual({
+      requests_per_second: null,
+      memories: 5,
+      stored_bytes: null,
+      model_tokens_per_day: null,
+    })
+    expect((await operate(`GET ${url}`)).data).toEqual(created.data)
+
+    const changed = await operate(`PATCH ${url}`, { payload: { quotas: { stored_bytes: 10, memories: null } } })
+    expect(changed.data).toMatchObject({ name: 'Harbour', quotas: { memories: null, stored_bytes: 10 } })
+
+    const seen: unknown[] = []
+    for (let cursor: unknown = ''; cursor !== null; ) {
+      const page = (await operate(`GET /v1/admin/tenants?limit=1${cursor === '' ? '' : `&cursor=${cursor}`}`)).json()
+      expect(page.data.length).toBeLessThanOrEqual(1)
+      seen.push(...page.data.map(({ tenant_id }: Data) => tenant_id))
+      cursor = page.next_cursor
+    }
+    expect(seen).toContain(created.data.tenant_id)
+    expect(new Set(seen).size).toBe(seen.length)
+  })
+
+  it('a tenant that is not there is a 404, a body of another form a 400', async () => {
+    const missing = `/v1/admin/tenants/ten_${'0'.repeat(32)}`
+    const key = { name: 'a', scopes: ['usage:read'] }
+    for (const [operation, payload] of [
+      [`GET ${missing}`, undefined],
+      [`PATCH ${missing}`, { name: 'x' }],
+      [`DELETE ${missing}`, undefined],
+      [`POST ${missing}/keys`, key],
+    ] as const)
+      expect(codeOf(await operate(operation, payload === undefined ? {} : { payload }))).toEqual([
+        404,
+        'tenant.not_found',
+      ])
+    for (const payload of [{}, { name: '' }, { name: 'a', quotas: { memories: -1 } }, { name: 'a', tenant_id: 'x' }])
+      expect((await operate('POST /v1/admin/tenants', { payload })).statusCode).toBe(400)
+    const { key: mine } = await test.makeKey()
+    for (const payload of [
+      { name: 'a', scopes: [] },
+      { name: 'a', scopes: ['admin'] },
+      { ...key, expires_at: 'soon' },
+    ])
+      expect((await ask(mine, 'POST /v1/keys', { payload })).statusCode).toBe(400)
+  })
+
+  it("M2: the operator's retries make one tenant and one key, and answer with the same key", async () => {
+    const create = (name: string) => operate('POST /v1/admin/tenants', { payload: { name }, headers: once('t-1') })
+    const [first, again] = [await create('Once'), await create('Once')]
+    expect([again.statusCode, again.data]).toEqual([201, first.data])
+    expect(codeOf(await create('Twice'))).toEqual([422, 'idempotency.key_reused'])
+
+    const payload = { name: 'a', scopes: ['usage:read'] }
+    const makeKey = () =>
+      operate(`POST /v1/admin/tenants/${first.data.tenant_id}/keys`, { payload, headers: once('k-1') })
+    const [key, same] = [await makeKey(), await makeKey()]
+    expect([same.statusCode, same.data]).toEqual([201, key.data])
+    expect((await ask(String(key.data.key), 'GET /v1/usage')).statusCode).toBe(200)
+    const own = await ask(String(key.data.key), 'GET /v1/usage', { headers: once('k-1') })
+    expect(own.statusCode).toBe(200)
+  })
+
+  it('M2: a retried key is the same key, though no table holds it', async () => {
+    const { key } = await test.makeKey()
+    const create = () =>
+      ask(key, 'POST /v1/keys', { payload: { name: 'a', scopes: ['usage:read'] }, headers: once('k') })
+    const [first, again] = [await create(), await create()]
+    expect(again.data).toEqual(first.data)
+    const secret = String(first.data.key)
+    expect((await ask(secret, 'GET /v1/usage')).statusCode).toBe(200)
+    const content = await dump(test.modules.url)
+    expect(content).toContain(String(first.data.key_id))
+    for (const one of [secret, key, test.operatorKey]) {
+      expect(content).not.toContain(one)
+      expect(content).not.toContain(Buffer.from(one.slice(one.indexOf('_') + 1), 'base64url').toString('hex'))
+    }
+  })
+
+  it("another key's Idempotency-Key never answers with a key", async () => {
+    const { key, tenantId } = await test.makeKey()
+    const { key: colleague } = await test.makeKey({ tenantId })
+    const send = (by: string) =>
+      ask(by, 'POST /v1/keys', { payload: { name: 'a', scopes: ['usage:read'] }, headers: once('k') })
+    expect((await send(key)).statusCode).toBe(201)
+    const refused = await send(colleague)
+    expect(codeOf(refused)).toEqual([422, 'idempotency.key_reused'])
+    expect(refused.data.key).toBeUndefined()
+  })
+
+  it('keys are listed without the keys themselves, page by page', async () => {
+    const { key } = await test.makeKey()
+    for (const name of ['a', 'b', 'c']) await ask(key, 'POST /v1/keys', { payload: { name, scopes: ['usage:read'] } })
+    const first = (await ask(key, 'GET /v1/keys?limit=3')).json()
+    const second = (await ask(key, `GET /v1/keys?limit=3&cursor=${first.next_cursor}`)).json()
+    const listed: Data[] = [...first.data, ...second.data]
+    expect(listed.map(({ name }) => name)).toEqual(['test', 'a', 'b', 'c'])
+    expect(second.next_cursor).toBeNull()
+    for (const one of listed) expect(one).not.toHaveProperty('key')
+  })
+
+  it('a key cannot raise itself by rotating a mightier one', async () => {
+    const { key: mighty, tenantId } = await test.makeKey()
+    const { key: manager } = await test.makeKey({ tenantId, scopes: ['keys:manage'] })
+    const { key: bound } = await test.makeKey({ tenantId, agentIds: ['mine'] })
+    const [{ key_id: keyId }] = (await ask(mighty, 'GET /v1/keys')).json().data
+    for (const one of [manager, bound])
+      expect(codeOf(await ask(one, `POST /v1/keys/${keyId}/rotate`, { payload: {} }))).toEqual([
+        403,
+        'key.scope_not_grantable',
+      ])
+    expect((await ask(mighty, 'GET /v1/keys')).json().data).toHaveLength(3)
+  })
+
+  it('a revoked key is dead at once, and cannot be rotated back to life', async () => {
+    const { key } = await test.makeKey()
+    const made = await ask(key, 'POST /v1/keys', { payload: { name: 'a', scopes: ['usage:read'] } })
+    expect((await ask(String(made.data.key), 'GET /v1/usage')).statusCode).toBe(200)
+    expect((await ask(key, `DELETE /v1/keys/${made.data.key_id}`)).statusCode).toBe(204)
+    expect((await ask(String(made.data.key), 'GET /v1/usage')).statusCode).toBe(401)
+    expect(codeOf(await ask(key, `POST /v1/keys/${made.data.key_id}/rotate`, { payload: {} }))).toEqual([
+      409,
+      'key.not_live',
+    ])
+    const missing = `/v1/keys/key_${'0'.repeat(32)}`
+    expect(codeOf(await ask(key, `DELETE ${missing}`))).toEqual([404, 'key.not_found'])
+    expect(codeOf(await ask(key, `POST ${missing}/rotate`, { payload: {} }))).toEqual([404, 'key.not_found'])
+  })
+
+  it("T1: another tenant's key id is the same 404 as a missing one", async () => {
+    const { key: mine } = await test.makeKey()
+    const { key: theirs } = await test.makeKey()
+    const [{ key_id: keyId }] = (await ask(mine, 'GET /v1/keys')).json().data
+    expect(codeOf(await ask(theirs, `DELETE /v1/keys/${keyId}`))).toEqual([404, 'key.not_found'])
+    expect(codeOf(await ask(theirs, `POST /v1/keys/${keyId}/rotate`, { payload: {} }))).toEqual([404, 'key.not_found'])
+    expect((await ask(mine, 'GET /v1/usage')).statusCode).toBe(200)
+  })
+
+  it('a key made of one tenant and the random part of another opens neither', async () => {
+    const [one, other] = [await test.makeKey(), await test.makeKey()]
+    const bytesOf = (key: string) => Buffer.from(key.slice('agm_'.length), 'base64url')
+    const mixed = Buffer.concat([bytesOf(one.key).subarray(0, 16), bytesOf(other.key).subarray(16)])
+    expect((await ask(`agm_${mixed.toString('base64url')}`, 'GET /v1/usage')).statusCode).toBe(401)
+  })
+
+  it('usage counts what is stored, beside the quotas', async () => {
+    const { key } = await test.makeKey({ quotas: { memoriesMax: 3 } })
+    for (const content of ['one', 'two']) await ask(key, 'POST /v1/agents/a/memories', { payload: { content } })
+    await ask(key, 'POST /v1/sessions', { payload: { agent_id: 'b' } })
+    const { data } = await ask(key, 'GET /v1/usage')
+    expect(data).toMatchObject({ agents: 2, sessions: 1, memories: 2, quotas: { memories: 3, stored_bytes: null } })
+    expect(data.stored_bytes).toBeGreaterThanOrEqual(6)
+  })
+
+  it('a quota lets in what fits, refuses the rest with a 429, and holds for requests at once', async () => {
+    const { key, tenantId } = await test.makeKey({ quotas: { memoriesMax: 3 } })
+    const add = (content: string) => ask(key, 'POST /v1/agents/a/memories', { payload: { content } })
+    const answers = await Promise.all(['a', 'b', 'c', 'd', 'e', 'f'].map(add))
+    expect(answers.filter(({ statusCode }) => statusCode === 201)).toHaveLength(3)
+    const refused = answers.find(({ statusCode }) => statusCode === 429)
+    expect([refused?.data.code, refused?.headers['retry-after']]).toEqual(['quota.memories', '60'])
+
+    await operate(`PATCH /v1/admin/tenants/${tenantId}`, { payload: { quotas: { memories: null, stored_bytes: 40 } } })
+    expect((await add('x'.repeat(10))).statusCode).toBe(201)
+    expect(codeOf(await add('x'.repeat(100)))).toEqual([429, 'quota.stored_bytes'])
+  })
+
+  it('deletions make room in a quota', async () => {
+    const { key } = await test.makeKey({ quotas: { memoriesMax: 1 } })
+    const add = () => ask(key, 'POST /v1/agents/a/memories', { payload: { content: 'x' } })
+    const first = await add()
+    expect((await add()).statusCode).toBe(429)
+    await ask(key, `DELETE /v1/agents/a/memories/${first.data.memory_id}`, { headers: { 'if-match': '*' } })
+    test.modules.clock.advance(6_000)
+    expect((await add()).statusCode).toBe(201)
+  })
+
+  it('every action on keys and tenants is in the audit, with who did it, the newest first', async () => {
+    const created = await operate('POST /v1/admin/tenants', { payload: { name: 'Audited' } })
+    const tenant = `/v1/admin/tenants/${created.data.tenant_id}`
+    const payload = { name: 'first', scopes: ['keys:manage', 'audit:read', 'usage:read'] }
+    const { data: first } = await operate(`POST ${tenant}/keys`, {
+      payload,
+      headers: { 'x-request-id': 'by-operator' },
+    })
+    const key = String(first.key)
+    await operate(`PATCH ${tenant}`, { payload: { quotas: { memories: 9 } } })
+    const { data: second } = await ask(key, 'POST /v1/keys', { payload: { name: 'second', scopes: ['usage:read'] } })
+    const { data: third } = await ask(key, `POST /v1/keys/${second.key_id}/rotate`, { payload: {} })
+    await ask(key, `DELETE /v1/keys/${third.key_id}`)
+
+    const events: Data[] = []
+    for (let cursor: unknown = ''; cursor !== null; ) {
+      const page = (await ask(key, `GET /v1/audit_events?limit=2${cursor === '' ? '' : `&cursor=${cursor}`}`)).json()
+      events.push(...page.data)
+      cursor = page.next_cursor
+    }
+    expect(events.map(({ action, actor, target }) => [action, actor, target])).toEqual([
+      ['key.revoke', first.key_id, third.key_id],
+      ['key.rotate', first.key_id, third.key_id],
+      ['key.create', first.key_id, second.key_id],
+      ['tenant.update', 'operator', created.data.tenant_id],
+      ['key.create', 'operator', first.key_id],
+      ['tenant.create', 'operator', created.data.tenant_id],
+    ])
+    expect(events[4]).toMatchObject({ request_id: 'by-operator', details: { scopes: payload.scopes } })
+  })
+
+  it('a refused action leaves no trace in the audit', async () => {
+    const { key } = await test.makeKey({ scopes: ['keys:manage', 'audit:read'] })
+    await ask(key, 'POST /v1/keys', { payload: { name: 'a', scopes: ['memory:read'] } })
+    const events: Data[] = (await ask(key, 'GET /v1/audit_events')).json().data
+    expect(events.map(({ action }) => action)).toEqual(['key.create', 'tenant.create'])
+  })
+
+  it('M7: a deleted tenant has no live key from that moment, and soon no content', async () => {
+    const { key, tenantId } = await test.makeKey()
+    const { key: other } = await test.makeKey()
+    await ask(key, 'POST /v1/agents/a/memories', { payload: { content: 'gone-with-the-tenant' }, headers: once('m') })
+    await ask(key, 'POST /v1/sessions', {
+      payload: { agent_id: 'b', messages: [{ role: 'user', content: 'gone-with-the-tenant' }] },
+    })
+    const deleted = await operate(`DELETE /v1/admin/tenants/${tenantId}`)
+    expect([deleted.statusCode, deleted.data.status]).toEqual([202, 'deleting'])
+    expect((await ask(key, 'GET /v1/usage')).statusCode).toBe(401)
+    await expect.poll(async () => (await operate(`GET /v1/admin/tenants/${tenantId}`)).data.status).toBe('deleted')
+    expect(await dump(test.modules.url)).not.toContain('gone-with-the-tenant')
+    const change = await operate(`PATCH /v1/admin/tenants/${tenantId}`, { payload: { name: 'back' } })
+    expect(codeOf(change)).toEqual([409, 'tenant.not_active'])
+    const payload = { name: 'a', scopes: ['usage:read'] }
+    expect(codeOf(await operate(`POST /v1/admin/tenants/${tenantId}/keys`, { payload }))).toEqual([
+      409,
+      'tenant.not_active',
+    ])
+    expect((await operate(`DELETE /v1/admin/tenants/${tenantId}`)).statusCode).toBe(202)
+    expect((await ask(other, 'GET /v1/usage')).statusCode).toBe(200)
+  })
+})
+
+describe('the first start of an installation', () => {
+  const start = async (count: number, isOperatorKeyGiven: boolean) => {
+    const test = await createTestDatabase()
+    const database = connect(test.url, { poolMax: 2 })
+    const tenants = createTenantService({
+      database,
+      idempotency: createIdempotency({ database, ttlSeconds: 60 }),
+      createId,
+      logger: pino({ level: 'silent' }),
+      eraseAgents: async () => {},
+      onChange: () => {},
+    })
+    try {
+      const given = Array.from({ length: count }, () => tenants.ensureFirst({ isOperatorKeyGiven }))
+      const first = await Promise.all(given)
+      const { data } = await tenants.list({ cursor: null, limit: 10 })
+      return { first, again: await tenants.ensureFirst({ isOperatorKeyGiven: false }), tenants: data }
+    } finally {
+      await database.close()
+      await test.drop()
+    }
+  }
+
+  it('makes one tenant and one operator key, however many processes start at once', async () => {
+    const { first, again, tenants } = await start(8, false)
+    expect(first.filter(({ tenantKey }) => tenantKey !== null)).toHaveLength(1)
+    expect(first.filter(({ operatorKey }) => operatorKey !== null)).toHaveLength(1)
+    expect(tenants.map(({ name }) => name)).toEqual(['default'])
+    expect(again).toEqual({ tenantKey: null, operatorKey: null })
+  })
+
+  it('makes no operator key where one is configured, and one as soon as none is', async () => {
+    const { first, again } = await start(1, true)
+    expect(first).toMatchObject([{ operatorKey: null }])
+    expect(first[0]?.tenantKey).toMatch(/^agm_[A-Za-z0-9_-]{64}$/)
+    expect(again.tenantKey).toBeNull()
+    expect(again.operatorKey).toMatch(/^agmop_[A-Za-z0-9_-]{43}$/)
+  })
+})

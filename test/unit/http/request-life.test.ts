@@ -1,0 +1,136 @@
+import { once } from 'node:events'
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { afterEach, describe, expect, it } from 'vitest'
+import { toAppError } from '../../../src/http/http-errors.ts'
+import { type RequestLife, type RequestLifeOptions, registerRequestLife } from '../../../src/http/request-life.ts'
+import { publicAccess, tenantAccess } from '../../../src/http/route.ts'
+
+type Gate = { readonly opened: Promise<void>; open(): void }
+
+const createGate = (): Gate => {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { opened, open }
+}
+
+const options: RequestLifeOptions = {
+  requestsInFlightMax: 2,
+  bodyBytesInFlightMax: 1_000,
+  bodyLimitBytes: 600,
+  requestTimeoutMs: 10_000,
+  streamTimeoutMs: 20_000,
+}
+
+describe('the life of a request', () => {
+  let app: FastifyInstance
+  let life: RequestLife
+  let gate: Gate
+  let arrived: Gate
+  let signal: AbortSignal | undefined
+
+  const start = async (overrides: Partial<RequestLifeOptions> = {}) => {
+    gate = createGate()
+    arrived = createGate()
+    app = Fastify({ forceCloseConnections: true, return503OnClosing: false })
+    app.setErrorHandler((error, _request, reply) => {
+      const { status, code } = toAppError(error)
+      return reply.code(status).send({ code })
+    })
+    life = registerRequestLife(app, { ...options, ...overrides })
+    const access = tenantAccess('memory:read')
+    app.post('/wait', { config: { access } }, async (request) => {
+      signal = life.signalOf(request)
+      arrived.open()
+      await gate.opened
+      return {}
+    })
+    app.post('/quick', { config: { access } }, async () => ({}))
+    app.get('/live', { config: { access: publicAccess } }, async () => ({}))
+    await app.listen({ host: '127.0.0.1', port: 0 })
+  }
+  afterEach(async () => {
+    gate.open()
+    await app.close()
+  })
+
+  const send = (path: string, { method = 'POST', body = '' } = {}): ClientRequest => {
+    const { port } = app.server.address() as AddressInfo
+    const headers = body === '' ? {} : { 'content-type': 'application/json', 'content-length': body.length }
+    const sent = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
+    sent.on('error', () => {})
+    sent.end(body)
+    return sent
+  }
+  const answerOf = async (sent: ClientRequest) => {
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    const chunks = await response.toArray()
+    const body = JSON.parse(Buffer.concat(chunks).toString())
+    return {
+      status: response.statusCode,
+      connection: response.headers.connection,
+      code: body.code as string | undefined,
+    }
+  }
+
+  it('refuses what is above the bound at once, still tells how it is, and takes requests again after', async () => {
+    await start({ requestsInFlightMax: 1 })
+    const waiting = send('/wait')
+    await arrived.opened
+    expect(await answerOf(send('/quick'))).toMatchObject({ status: 503, code: 'server.overloaded' })
+    expect((await answerOf(send('/live', { method: 'GET' }))).status).toBe(200)
+    gate.open()
+    expect((await answerOf(waiting)).status).toBe(200)
+    await expect.poll(life.inFlight).toBe(0)
+    expect((await answerOf(send('/quick'))).status).toBe(200)
+  })
+
+  it('refuses a body for which there is no room beside the others', async () => {
+    await start()
+    const body = JSON.stringify('x'.repeat(500))
+    const waiting = send('/wait', { body })
+    await arrived.opened
+    expect(await answerOf(send('/quick', { body }))).toMatchObject({ status: 503, code: 'server.overloaded' })
+    expect((await answerOf(send('/quick'))).status).toBe(200)
+    gate.open()
+    await answerOf(waiting)
+  })
+
+  it('aborts the work of a client that went away', async () => {
+    await start()
+    const sent = send('/wait')
+    await arrived.opened
+    expect(signal?.aborted).toBe(false)
+    sent.destroy()
+    await expect.poll(() => signal?.aborted).toBe(true)
+  })
+
+  it('does not abort the work of a client that is waiting, though its whole request has been read', async () => {
+    await start()
+    const sent = send('/wait', { body: '{}' })
+    await arrived.opened
+    await answerOf(send('/quick'))
+    expect(signal?.aborted).toBe(false)
+    gate.open()
+    expect((await answerOf(sent)).status).toBe(200)
+  })
+
+  it('answers 503 after the deadline, even for a handler that does not heed the signal', async () => {
+    await start({ requestTimeoutMs: 50 })
+    expect(await answerOf(send('/wait'))).toMatchObject({ status: 503, code: 'request.deadline' })
+    expect(signal?.reason).toMatchObject({ name: 'TimeoutError' })
+  })
+
+  it('lets requests under way finish while it drains, and refuses new ones with a closed connection', async () => {
+    await start()
+    const waiting = send('/wait')
+    await arrived.opened
+    life.startDraining()
+    expect(await answerOf(send('/quick'))).toEqual({ status: 503, connection: 'close', code: 'server.draining' })
+    gate.open()
+    expect((await answerOf(waiting)).status).toBe(200)
+  })
+})
