@@ -1,11 +1,9 @@
 /** Builds the HTTP app over the composed modules; never listens. */
 import helmet from '@fastify/helmet'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
-import { stringify } from 'yaml'
 import type { Modules } from './compose.ts'
+import { registerApiReference } from './http/api-reference.ts'
 import { type AuthenticateOptions, registerAuthentication } from './http/authenticate.ts'
 import { registerBodyParsers } from './http/body-parsers.ts'
 import { createClientErrorHandler } from './http/client-error.ts'
@@ -51,15 +49,6 @@ export type BuiltApp = { readonly app: App; readonly life: RequestLife }
 
 /** Answers are data: a browser that shows one loads nothing for it. */
 const answersPolicy = { 'default-src': ["'none'"], 'frame-ancestors': ["'none'"] }
-/** The reference loads what this service brings and nothing from elsewhere. */
-const referencePolicy = {
-  'default-src': "'self'",
-  'base-uri': "'none'",
-  'form-action': "'none'",
-  'frame-ancestors': "'none'",
-  'img-src': ["'self'", 'data:'],
-  'style-src': ["'self'", "'unsafe-inline'"],
-}
 /** Agent ids have up to 128 characters, each of which may be percent-encoded. */
 const paramLengthMax = 512
 const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/
@@ -122,39 +111,7 @@ const registerHooks = (app: App): void => {
   })
 }
 
-const registerReference = async (app: App): Promise<void> => {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'AgeMem',
-        version: '1',
-        description: "Memory for LLM agents, managed by the agent's own policy through six tools.",
-        license: { name: 'MIT', identifier: 'MIT' },
-      },
-      servers: [{ url: '/', description: 'This service' }],
-      tags: ['agents', 'memories', 'sessions', 'context', 'tools', 'keys', 'usage', 'admin', 'process'].map((name) => ({
-        name,
-        description: `Operations on ${name}.`,
-      })),
-      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer', description: 'A key.' } } },
-      security: [{ key: [] }],
-    },
-    refResolver: { buildLocalReference: (json, _base, _fragment, at) => String(json.$id ?? `Schema${at}`) },
-  })
-  await app.register(swaggerUi, {
-    routePrefix: '/docs',
-    staticCSP: referencePolicy,
-    uiConfig: { docExpansion: 'list' },
-  })
-}
-
-const registerProcessRoutes = (app: App, { metrics }: AppOptions): void => {
-  let yaml: string | undefined
-  const renderYaml = () => {
-    yaml ??= stringify(app.swagger(), { aliasDuplicateObjects: false, lineWidth: 0 })
-    return yaml
-  }
+const registerMetricsRoute = (app: App, { metrics }: AppOptions): void => {
   app.route({
     method: 'GET',
     url: '/metrics',
@@ -162,20 +119,6 @@ const registerProcessRoutes = (app: App, { metrics }: AppOptions): void => {
     logLevel: 'warn',
     schema: { hide: true },
     handler: async (_request, reply) => reply.type(metrics.contentType).send(await metrics.render()),
-  })
-  app.route({
-    method: 'GET',
-    url: '/openapi.json',
-    config: { access: publicAccess },
-    schema: { hide: true },
-    handler: async (_request, reply) => reply.type('application/json').send(JSON.stringify(app.swagger())),
-  })
-  app.route({
-    method: 'GET',
-    url: '/openapi.yaml',
-    config: { access: publicAccess },
-    schema: { hide: true },
-    handler: async (_request, reply) => reply.type('application/yaml').send(renderYaml()),
   })
 }
 
@@ -214,9 +157,9 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   })
   registerBodyParsers(app)
   app.addSchema(problemSchema)
-  await registerReference(app)
+  await registerApiReference(app)
   registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining })
-  registerProcessRoutes(app, options)
+  registerMetricsRoute(app, options)
   registerModules(app, options)
   return { app, life }
 }

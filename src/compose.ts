@@ -46,6 +46,8 @@ export type Settings = {
   readonly embedTimeoutMs: number
   readonly indexTimeoutMs: number
   readonly indexPollMs: number
+  /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
+  readonly indexRestMs: number
   readonly maintenanceIntervalMs: number
 }
 
@@ -73,7 +75,14 @@ const extractive =
 export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const { database, vectorIndex, embedder, tokenizer, clock, createId, logger, quota } = parts
   const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlSeconds })
-  const indexer = createIndexer({ database, vectorIndex, embedder, logger, pollMs: settings.indexPollMs })
+  const indexer = createIndexer({
+    database,
+    vectorIndex,
+    embedder,
+    logger,
+    pollMs: settings.indexPollMs,
+    restMs: settings.indexRestMs,
+  })
   const onWrite = indexer.wake
   const search = createMemorySearch({
     database,

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
 import { loadConfig } from './config.ts'
+import { describeError } from './http/describe-error.ts'
 import { createService, type Service } from './services.ts'
 import { isAppError } from './shared/errors.ts'
 
@@ -34,7 +35,7 @@ const drain = async ({ life }: Service, timeoutMs: number): Promise<void> => {
 
 const run = async (): Promise<void> => {
   const config = loadConfig()
-  const logger = pino({ level: config.logLevel, redact: ['req.headers.authorization'] }, pino.destination(2))
+  const logger = pino({ level: config.logLevel, serializers: { err: describeError } }, pino.destination(2))
   const service = await createService(config, logger)
   try {
     await service.app.listen({ host: config.host, port: config.port })

@@ -22,6 +22,9 @@ export type Service = BuiltApp & {
   close(): Promise<void>
 }
 
+/** Writes that come within this time are indexed together; searches see them meanwhile all the same. */
+const indexRestMs = 50
+
 /** Times every call, by purpose and outcome. */
 const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
   get model() {
@@ -83,7 +86,7 @@ export const createService = async (config: Config, logger: Logger): Promise<Ser
       logger,
       onToolCall: metrics.countToolCall,
     },
-    { ...config, idempotencyTtlSeconds: config.idempotencyTtlHours * 3_600 },
+    { ...config, indexRestMs, idempotencyTtlSeconds: config.idempotencyTtlHours * 3_600 },
   )
   const keys = createKeyService({
     database,

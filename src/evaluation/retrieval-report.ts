@@ -33,7 +33,7 @@ const splitLines = ({ splits, splitDeviation }: SetSummary): readonly string[] =
   const listed = splits.length > splitsListedMax ? [] : splits
   return [
     `  half-and-half splits: ${splits.length}; R@10 of a half ${range}, standard deviation ${percent(splitDeviation[10])}`,
-    '  (the weights are fixed, nothing is fitted on a half: a spread between conversations, no held-out test)',
+    '  (the weights are fixed, nothing is fitted on a half: a spread over conversations, not a test)',
     ...listed.flatMap(({ left, right, leftRecall, rightRecall }) => [
       `${`    ${left.join(', ')}`.padEnd(40)}${recallCells(leftRecall)}`,
       `${`    | ${right.join(', ')}`.padEnd(40)}${recallCells(rightRecall)}`,

@@ -1,7 +1,7 @@
 /**
  * Every way to cut a list of names in two halves, once each. The service's ranking weights are fixed, so nothing is fitted
  * on one half and tried on the other: how far the halves lie apart shows how much a figure depends on the conversations
- * that happen to be in it.
+ * that happen to be in it. It says nothing of how a ranking does on data it was not tuned on.
  */
 
 export type Split = { readonly left: readonly string[]; readonly right: readonly string[] }

@@ -27,12 +27,14 @@ export type AuthenticateOptions = {
   readonly signalOf: (request: FastifyRequest) => AbortSignal
 }
 
-/** The client's Idempotency-Key with what it was sent with; on POST alone, since all other methods repeat safely. */
+/** The client's Idempotency-Key with what it was sent with; on POST alone, since all other methods
+ * repeat safely. A streamed import is no one request: there each line has its own id to make it repeatable. */
 export const idempotencyClaimOf = (request: FastifyRequest): IdempotencyClaim | null => {
   const key = request.headers['idempotency-key']
   if (key === undefined || request.method !== 'POST') return null
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) throw invalidIdempotencyKey()
-  const body = isStream(request.body) ? '' : canonicalJson(request.body ?? null)
+  if (isStream(request.body)) return null
+  const body = canonicalJson(request.body ?? null)
   const hash = createHash('sha256').update(`${request.method} ${request.url}\n${body}`).digest()
   return { key, requestHash: hash }
 }

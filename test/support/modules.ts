@@ -45,6 +45,7 @@ export const testSettings: Settings = {
   embedTimeoutMs: 5_000,
   indexTimeoutMs: 5_000,
   indexPollMs: 50,
+  indexRestMs: 0,
   maintenanceIntervalMs: 60_000,
 }
 

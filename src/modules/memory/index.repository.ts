@@ -205,23 +205,23 @@ export const publishVectors = async (
       and not entry.removed`)
 }
 
-/** Moves the words' clock and lets the lease go. */
+/** Moves the words' clock and lets the lease go, after a rest in which further writes gather. */
 export const advanceIndexed = async (
   tx: TenantTransaction,
-  { agentId, revision }: { agentId: string; revision: number },
+  { agentId, revision, restMs }: { agentId: string; revision: number; restMs: number },
 ): Promise<void> => {
   await tx.query(sql`
-    update agent set indexed_revision = greatest(indexed_revision, ${revision}), lease_until = clock_timestamp()
+    update agent set indexed_revision = greatest(indexed_revision, ${revision}), lease_until = clock_timestamp() + make_interval(secs => ${restMs / 1000}::double precision)
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
 }
 
-/** Moves the vectors' clock and lets the lease go. */
+/** Moves the vectors' clock and lets the lease go, after the same rest. */
 export const advanceEmbedded = async (
   tx: TenantTransaction,
-  { agentId, revision }: { agentId: string; revision: number },
+  { agentId, revision, restMs }: { agentId: string; revision: number; restMs: number },
 ): Promise<void> => {
   await tx.query(sql`
-    update agent set embedded_revision = greatest(embedded_revision, ${revision}), lease_until = clock_timestamp()
+    update agent set embedded_revision = greatest(embedded_revision, ${revision}), lease_until = clock_timestamp() + make_interval(secs => ${restMs / 1000}::double precision)
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
 }
 

@@ -61,6 +61,11 @@ export type IndexerOptions = {
   readonly logger: Logger
   /** Longest wait between looks at the clocks, for what other processes wrote. */
   readonly pollMs: number
+  /**
+   * How long an agent rests after it was served, so that writes which come one by one are indexed together. Searches see
+   * them meanwhile all the same. 0: not at all.
+   */
+  readonly restMs: number
 }
 
 /** The rows up to the last revision that was read whole. */
@@ -71,7 +76,7 @@ const wholeRevisions = (rows: readonly IndexableRow[]): readonly IndexableRow[] 
   return whole.length > 0 ? whole : rows
 }
 
-export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs }: IndexerOptions): Indexer => {
+export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs, restMs }: IndexerOptions): Indexer => {
   const stopped = new AbortController()
   const sleepers = new Set<() => void>()
   const loops: Promise<void>[] = []
@@ -117,7 +122,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs 
       if (words.length > 0) await publishWords(tx, { agentId, words, publication })
       if (publication % 100 === 0)
         await forgetRemovals(tx, { agentId, upToPublication: publication - publicationsRemembered })
-      await advanceIndexed(tx, { agentId, revision: read.upToRevision })
+      await advanceIndexed(tx, { agentId, revision: read.upToRevision, restMs })
     })
   }
 
@@ -159,7 +164,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs 
       const { agentId } = lease
       if (vectors.length > 0)
         await publishVectors(tx, { agentId, model: embedder.model, vectors, publication: begun.publication })
-      await advanceEmbedded(tx, { agentId, revision })
+      await advanceEmbedded(tx, { agentId, revision, restMs })
     })
   }
 
@@ -221,8 +226,18 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs 
       sleepers.add(awake)
     })
 
-  const wake = () => {
+  let isWaking = false
+
+  const wakeNow = () => {
+    isWaking = false
     for (const awake of [...sleepers]) awake()
+  }
+
+  /** Twice the rest later, when the agent that was written to has rested too: one look for all writes until then. */
+  const wake = () => {
+    if (isWaking) return
+    isWaking = true
+    setTimeout(wakeNow, 2 * restMs)
   }
 
   const runLoop = async (phase: IndexPhase): Promise<void> => {
@@ -251,7 +266,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs 
     },
     stop: async () => {
       stopped.abort()
-      wake()
+      wakeNow()
       await Promise.all(loops)
     },
   }
