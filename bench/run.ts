@@ -27,7 +27,7 @@ const load = async (
     body,
     method = 'POST',
     connections = 10,
-  }: { path: string; body?: () => object; method?: 'GET' | 'POST'; connections?: number },
+  }: { path: string | (() => string); body: () => object; method?: 'GET' | 'POST'; connections?: number },
 ): Promise<Rate> => {
   const result = await autocannon({
     url: service.url,
@@ -36,9 +36,13 @@ const load = async (
     requests: [
       {
         method,
-        path,
+        path: typeof path === 'string' ? path : path(),
         headers: { authorization: `Bearer ${service.key}`, 'content-type': 'application/json' },
-        ...(body === undefined ? {} : { setupRequest: (request) => ({ ...request, body: JSON.stringify(body()) }) }),
+        setupRequest: (request) => ({
+          ...request,
+          path: typeof path === 'string' ? path : path(),
+          body: JSON.stringify(body()),
+        }),
       },
     ],
   })
@@ -161,8 +165,11 @@ try {
   const insert = await bareInsert(service.databaseUrl)
   print('floor: bare insert, 10 connections', `${Math.round(insert)}/s`)
   let at = 0
-  const add = await load(service, { path: '/v1/agents/add/memories', body: () => ({ content: sentence(at++) }) })
-  print('ADD, 10 connections, one agent', `${shown(add)}  ${(add.perSecond / insert).toFixed(2)} of a bare insert`)
+  const add = await load(service, {
+    path: () => `/v1/agents/add-${at % 100}/memories`,
+    body: () => ({ content: sentence(at++) }),
+  })
+  print('ADD, 10 connections, 100 agents', `${shown(add)}  ${(add.perSecond / insert).toFixed(2)} of a bare insert`)
   const spread = await load(service, {
     path: '/v1/agents/add-2/memories',
     body: () => ({ content: sentence(at++) }),

@@ -124,11 +124,11 @@ create view stored_memory with (security_invoker = true) as
     case when memory.memory_type is null then memory.metadata
       else memory.metadata || jsonb_build_object('type', memory.memory_type) end as filterable,
     case when memory.revision > least(agent.indexed_revision, agent.embedded_revision) then 'pending'
-      when entry.error is not null then 'failed' else 'indexed' end as index_state
+      when (select entry.error from index_entry as entry where entry.tenant_id = memory.tenant_id
+        and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id) is not null then 'failed'
+      else 'indexed' end as index_state
   from memory
-  join agent on agent.tenant_id = memory.tenant_id and agent.agent_id = memory.agent_id
-  left join index_entry as entry on entry.tenant_id = memory.tenant_id and entry.agent_id = memory.agent_id
-    and entry.memory_id = memory.memory_id;
+  join agent on agent.tenant_id = memory.tenant_id and agent.agent_id = memory.agent_id;
 grant select on stored_memory to agemem_app;
 
 call isolate_by_tenant('agent');

@@ -38,6 +38,8 @@ const settings = {
   synchronous_commit: 'on',
   max_wal_size: '1GB',
   checkpoint_timeout: '10min',
+  // A young database has no statistics, and plans without them are poor: they are gathered soon.
+  autovacuum_naptime: '5s',
   // Parallel plans take shared memory that containers limit, and do little on few cores.
   max_parallel_workers_per_gather: '0',
   max_parallel_maintenance_workers: '0',

@@ -278,6 +278,7 @@ export const readPublishedChanges = async (
     left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
       and memory.memory_id = entry.memory_id and memory.revision = entry.revision and not entry.removed
     where agent.tenant_id = ${tx.tenantId} and agent.space_id = ${spaceId}
+      and entry.published >= ${after.published}::bigint
       and (entry.published, entry.memory_id) > (${after.published}::bigint, ${after.memoryId})
     order by entry.published, entry.memory_id limit ${limit}`)
 

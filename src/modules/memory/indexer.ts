@@ -62,7 +62,7 @@ export type IndexerOptions = {
   /** Longest wait between looks at the clocks, for what other processes wrote. */
   readonly pollMs: number
   /**
-   * How long an agent rests after it was served, so that writes which come one by one are indexed together. Searches see
+   * How long an agent rests once it has caught up, so that writes which come one by one are indexed together. Searches see
    * them meanwhile all the same. 0: not at all.
    */
   readonly restMs: number
@@ -97,7 +97,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       const rows = wholeRevisions(changed)
       const upToRevision = rows.length < changed.length ? (rows.at(-1)?.revision ?? clock.revision) : clock.revision
       const removed = await readRemovedIds(tx, { agentId, afterRevision, upToRevision })
-      return { rows, removed, upToRevision }
+      return { rows, removed, upToRevision, isEnd: upToRevision === clock.revision }
     })
 
   const indexWords = async (lease: AgentLease): Promise<void> => {
@@ -122,7 +122,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       if (words.length > 0) await publishWords(tx, { agentId, words, publication })
       if (publication % 100 === 0)
         await forgetRemovals(tx, { agentId, upToPublication: publication - publicationsRemembered })
-      await advanceIndexed(tx, { agentId, revision: read.upToRevision, restMs })
+      await advanceIndexed(tx, { agentId, revision: read.upToRevision, restMs: read.isEnd ? restMs : 0 })
     })
   }
 
@@ -156,7 +156,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   const publishEmbedded = async (
     lease: AgentLease,
-    { vectors, revision }: { vectors: readonly PublishedVector[]; revision: number },
+    { vectors, revision, isEnd }: { vectors: readonly PublishedVector[]; revision: number; isEnd: boolean },
   ): Promise<void> => {
     await database.transact(lease.tenantId, async (tx) => {
       const begun = await beginPublication(tx, lease)
@@ -164,7 +164,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       const { agentId } = lease
       if (vectors.length > 0)
         await publishVectors(tx, { agentId, model: embedder.model, vectors, publication: begun.publication })
-      await advanceEmbedded(tx, { agentId, revision, restMs })
+      await advanceEmbedded(tx, { agentId, revision, restMs: isEnd ? restMs : 0 })
     })
   }
 
@@ -198,7 +198,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     })
     const last = read.rows.at(-1)
     const isEnd = read.rows.length < vectorsPerRound || last === undefined
-    await publishEmbedded(lease, { vectors, revision: isEnd ? read.indexedRevision : last.revision - 1 })
+    await publishEmbedded(lease, { vectors, revision: isEnd ? read.indexedRevision : last.revision - 1, isEnd })
   }
 
   /** True when an agent was served. */

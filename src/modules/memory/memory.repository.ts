@@ -108,9 +108,12 @@ export const findMemories = async (
   { agentId, memoryIds, now }: { agentId: string; memoryIds: readonly string[]; now: string },
 ): Promise<readonly Memory[]> => {
   const rows = await tx.query<StoredRow>(sql`
-    select * from stored_memory
-    where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and memory_id = any(${memoryIds}::text[])
-      and (expires_at is null or expires_at > ${now}::timestamptz)`)
+    select found.* from unnest(${memoryIds}::text[]) as wanted(memory_id)
+    cross join lateral (
+      select * from stored_memory
+      where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and stored_memory.memory_id = wanted.memory_id
+        and (expires_at is null or expires_at > ${now}::timestamptz) limit 1
+    ) as found`)
   return rows.map(toMemory)
 }
 
