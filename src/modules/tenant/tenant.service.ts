@@ -156,12 +156,12 @@ export const createTenantService = (options: TenantServiceOptions) => {
       onChange(tenantId)
       if (tenant.status === 'deleting')
         finishDeletion(tenantId).catch((error: unknown) =>
-          logger.warn({ err: error, tenantId }, 'a tenant could not be erased yet; maintenance goes on with it'),
+          logger.warn({ err: error, tenantId }, 'a tenant could not be erased yet; the next start goes on with it'),
         )
       return tenant
     },
 
-    /** For maintenance: what an interrupted deletion left. */
+    /** At a start: what an interrupted deletion left. */
     finishDeletions: async (): Promise<void> => {
       for (let after = ''; ; ) {
         const from = after
