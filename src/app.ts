@@ -24,9 +24,7 @@ import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.
 import { registerMemoryTransferRoutes } from './modules/memory/memory-transfer.routes.ts'
 import { registerSessionRoutes } from './modules/session/session.routes.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
-import type { KeyService } from './modules/tenant/key.service.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
-import type { TenantService } from './modules/tenant/tenant.service.ts'
 import { registerToolRoutes } from './modules/tool/tool.routes.ts'
 import type { TokenCountSource } from './ports/tokenizer.ts'
 import { systemClock } from './shared/clock.ts'
@@ -35,8 +33,6 @@ import { createId } from './shared/ids.ts'
 export type AppOptions = RequestLifeOptions &
   Pick<AuthenticateOptions, 'defaultRatePerSecond' | 'authFailuresPerMinute' | 'metricsKey' | 'readOperatorKeyHash'> & {
     readonly modules: Modules
-    readonly keys: KeyService
-    readonly tenants: TenantService
     readonly tokenCountSource: TokenCountSource
     readonly healthParts: readonly HealthPart[]
     readonly metrics: Metrics
@@ -123,10 +119,10 @@ const registerMetricsRoute = (app: App, { metrics }: AppOptions): void => {
 }
 
 const registerModules = (app: App, options: AppOptions): void => {
-  const { modules, keys, tenants } = options
+  const { modules } = options
   const { contexts } = modules
-  registerTenantRoutes(app, { tenants })
-  registerKeyRoutes(app, { keys, tenants })
+  registerTenantRoutes(app, modules)
+  registerKeyRoutes(app, modules)
   registerAgentRoutes(app, modules)
   registerMemoryRoutes(app, modules)
   registerMemoryTransferRoutes(app, modules)
@@ -152,6 +148,7 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   })
   registerAuthentication(app, {
     ...options,
+    keys: options.modules.keys,
     rateLimit: createRateLimit({ clock: systemClock }),
     signalOf: life.signalOf,
   })

@@ -3,14 +3,17 @@ import type { Logger } from 'pino'
 import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
 import { type ContextService, createContextService, type Summarize } from './modules/context/context.service.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
-import { createIdempotency, type Idempotency } from './modules/idempotency/idempotency.service.ts'
+import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
-import { createMemoryService, type MemoryService, type QuotaGuard } from './modules/memory/memory.service.ts'
+import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
 import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
 import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
 import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
+import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
+import { createQuotaGuard } from './modules/tenant/quota.ts'
+import { createTenantService, type TenantService } from './modules/tenant/tenant.service.ts'
 import { createContextTools } from './modules/tool/context-tools.ts'
 import { createMemoryTools } from './modules/tool/memory-tools.ts'
 import { createToolService, type ToolService } from './modules/tool/tool.service.ts'
@@ -22,6 +25,7 @@ import type { VectorIndex } from './ports/vector-index.ts'
 import type { Clock } from './shared/clock.ts'
 import type { CreateId } from './shared/ids.ts'
 
+/** Ports with a driver behind each, and what else the world outside gives. */
 export type Parts = {
   readonly database: Database
   readonly vectorIndex: VectorIndex
@@ -29,7 +33,6 @@ export type Parts = {
   readonly fallbackIndex: VectorIndex | null
   readonly embedder: Embedder
   readonly tokenizer: Tokenizer
-  readonly quota: QuotaGuard
   readonly clock: Clock
   readonly createId: CreateId
   readonly logger: Logger
@@ -42,7 +45,9 @@ export type Settings = {
   /** Null: the embedder's own, as calibrated. */
   readonly filterThreshold: number | null
   readonly duplicateThreshold: number | null
-  readonly idempotencyTtlSeconds: number
+  readonly idempotencyTtlHours: number
+  /** How long a verified key is believed without asking the database; 0: never. */
+  readonly keyCacheMs: number
   readonly embedTimeoutMs: number
   readonly indexTimeoutMs: number
   readonly indexPollMs: number
@@ -52,7 +57,8 @@ export type Settings = {
 }
 
 export type Modules = {
-  readonly idempotency: Idempotency
+  readonly keys: KeyService
+  readonly tenants: TenantService
   readonly agents: AgentService
   readonly memories: MemoryService
   readonly search: MemorySearch
@@ -73,8 +79,10 @@ const extractive =
   })
 
 export const composeModules = (parts: Parts, settings: Settings): Modules => {
-  const { database, vectorIndex, embedder, tokenizer, clock, createId, logger, quota } = parts
-  const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlSeconds })
+  const { database, vectorIndex, embedder, tokenizer, clock, createId, logger } = parts
+  const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlHours * 3_600 })
+  const quota = createQuotaGuard({ database, clock })
+  const keys = createKeyService({ database, idempotency, clock, createId, cacheMs: settings.keyCacheMs })
   const indexer = createIndexer({
     database,
     vectorIndex,
@@ -105,6 +113,17 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     onWrite,
   })
   const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
+  const tenants = createTenantService({
+    database,
+    idempotency,
+    createId,
+    logger,
+    eraseAgents: agents.eraseAll,
+    onChange: (tenantId) => {
+      keys.forgetVerified()
+      quota.forget(tenantId)
+    },
+  })
   const contexts = createContextService({
     database,
     idempotency,
@@ -120,7 +139,8 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     embedTimeoutMs: settings.embedTimeoutMs,
   })
   return {
-    idempotency,
+    keys,
+    tenants,
     agents,
     memories,
     search,

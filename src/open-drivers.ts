@@ -2,6 +2,7 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Parts } from './compose.ts'
 import type { Config } from './config.ts'
 import { startEmbeddedPostgres } from './drivers/database/embedded-postgres.ts'
 import { migrate } from './drivers/database/migrate.ts'
@@ -19,8 +20,9 @@ import type { Embedder } from './ports/embedder.ts'
 import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import { systemClock } from './shared/clock.ts'
+import { createId } from './shared/ids.ts'
 
-export type DatabasePart = { readonly database: Database; close(): Promise<void> }
+type Opening = { readonly logger: Logger; readonly onClose: (closer: () => Promise<void>) => void }
 
 const exactIdleMs = 600_000
 const embedderWaitMs = 60_000
@@ -35,15 +37,21 @@ const locateDatabase = async (config: Config, logger: Logger) => {
   return { appUrl: embedded.url, ownerUrl: embedded.url, stop: embedded.stop }
 }
 
-/** A migrated database; what was started for it is stopped by `close`, and at once when anything fails. */
-export const openDatabase = async (config: Config, logger: Logger): Promise<DatabasePart> => {
+/** Applies the migrations; whoever started the database for it, stops it. */
+export const migrateDatabase = async (config: Config, logger: Logger): Promise<void> => {
   const { appUrl, ownerUrl, stop } = await locateDatabase(config, logger)
   try {
     await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
-  } catch (error) {
+  } finally {
     await stop()
-    throw error
   }
+}
+
+/** A migrated database. What was started for it is handed to `onClose`. */
+const openDatabase = async (config: Config, { logger, onClose }: Opening): Promise<Database> => {
+  const { appUrl, ownerUrl, stop } = await locateDatabase(config, logger)
+  onClose(stop)
+  await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
   const database = createPostgres({
     url: appUrl,
     poolMax: config.poolMax,
@@ -51,11 +59,8 @@ export const openDatabase = async (config: Config, logger: Logger): Promise<Data
     statementTimeoutMs: config.statementTimeoutMs,
     logger,
   })
-  const close = async () => {
-    await database.close()
-    await stop()
-  }
-  return { database, close }
+  onClose(database.close)
+  return database
 }
 
 const connectEmbedder = async (config: Config, logger: Logger): Promise<Embedder> => {
@@ -72,8 +77,9 @@ const connectEmbedder = async (config: Config, logger: Logger): Promise<Embedder
 }
 
 /** The index cannot be built before the embedder has told its dimension, so a start waits for it, for a while. */
-export const openEmbedder = async (config: Config, logger: Logger): Promise<Embedder> => {
+const openEmbedder = async (config: Config, { logger, onClose }: Opening): Promise<Embedder> => {
   const embedder = await connectEmbedder(config, logger)
+  onClose(embedder.close)
   const giveUpMs = Date.now() + embedderWaitMs
   while (config.embedderUrl !== null && !(await embedder.checkHealth()).ready && Date.now() < giveUpMs) {
     logger.warn('the embedder does not answer yet; the start waits for it')
@@ -82,12 +88,11 @@ export const openEmbedder = async (config: Config, logger: Logger): Promise<Embe
   return withEmbeddingCache(embedder, { maxBytes: config.embeddingCacheBytes })
 }
 
-export type IndexPart = { readonly vectorIndex: VectorIndex; readonly fallbackIndex: VectorIndex | null }
-
-export const openIndex = async (
+const openIndex = async (
   config: Config,
-  { database, embedder, logger }: { database: Database; embedder: Embedder; logger: Logger },
-): Promise<IndexPart> => {
+  { database, embedder }: { database: Database; embedder: Embedder },
+  { logger, onClose }: Opening,
+): Promise<{ readonly vectorIndex: VectorIndex; readonly fallbackIndex: VectorIndex | null }> => {
   const { dimensions, model } = embedder
   const exact = createExactIndex({
     dimensions,
@@ -97,6 +102,7 @@ export const openIndex = async (
     readTimeoutMs: config.indexTimeoutMs,
     clock: systemClock,
   })
+  onClose(exact.close)
   if (config.qdrantUrl === null) return { vectorIndex: exact, fallbackIndex: null }
   const qdrant = createQdrantIndex({
     url: config.qdrantUrl,
@@ -109,8 +115,35 @@ export const openIndex = async (
     clock: systemClock,
     logger,
   })
+  onClose(qdrant.close)
   return { vectorIndex: qdrant, fallbackIndex: exact }
 }
 
-export const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
+const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
   tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: join(tokenizerFile) })
+
+/**
+ * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
+ * embedder that is given stands in for the configured one.
+ */
+export const openParts = async (
+  config: Config,
+  logger: Logger,
+  given: { readonly embedder?: Embedder } = {},
+): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer()
+  }
+  const opening: Opening = { logger, onClose: (closer) => closers.push(closer) }
+  try {
+    const database = await openDatabase(config, opening)
+    const embedder = given.embedder ?? (await openEmbedder(config, opening))
+    const index = await openIndex(config, { database, embedder }, opening)
+    const tokenizer = await openTokenizer(config)
+    return { database, embedder, ...index, tokenizer, clock: systemClock, createId, logger, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}

@@ -1,29 +1,26 @@
 /** Puts a running service together from its configuration: drivers, modules, app; and takes it apart again. */
 import type { Logger } from 'pino'
 import { type BuiltApp, createApp } from './app.ts'
-import { composeModules } from './compose.ts'
+import { composeModules, type Modules, type Parts } from './compose.ts'
 import type { Config } from './config.ts'
 import { createMetrics, type Metrics } from './http/metrics.ts'
 import { readIndexLag, restartClocks, swapIndexSignature } from './modules/memory/system.repository.ts'
-import { createKeyService } from './modules/tenant/key.service.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
-import { createQuotaGuard } from './modules/tenant/quota.ts'
-import { createTenantService, type FirstTenant } from './modules/tenant/tenant.service.ts'
-import { openDatabase, openEmbedder, openIndex, openTokenizer } from './open-drivers.ts'
-import type { Database } from './ports/database.ts'
+import type { FirstTenant } from './modules/tenant/tenant.service.ts'
+import { openParts } from './open-drivers.ts'
 import type { Embedder } from './ports/embedder.ts'
-import { systemClock } from './shared/clock.ts'
-import { createId } from './shared/ids.ts'
 
 export type Service = BuiltApp & {
+  readonly modules: Modules
   readonly first: FirstTenant
   /** Background work: the indexer and maintenance. */
   start(): void
+  /** Ends the app and the background work; the parts stay open. */
   close(): Promise<void>
 }
 
-/** Writes that come within this time are indexed together; searches see them meanwhile all the same. */
-const indexRestMs = 50
+/** What a service is made of besides its configuration: ports with a driver behind each, a clock, a log. */
+export type ServiceParts = Omit<Parts, 'onToolCall'>
 
 /** Times every call, by purpose and outcome. */
 const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
@@ -54,65 +51,30 @@ const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
 })
 
 /** Another index or embedder than the clocks speak of holds nothing yet: everything is written to it anew. */
-const followIndex = async (database: Database, signature: string, logger: Logger): Promise<void> => {
+const followIndex = async ({ database, vectorIndex, embedder, logger }: ServiceParts): Promise<void> => {
+  await vectorIndex.ensureReady().catch((error: unknown) => {
+    logger.warn({ err: error }, 'the vector index is not ready; searches go on without it')
+  })
+  const signature = `${vectorIndex.name} ${embedder.model} ${embedder.dimensions}`
   const isOther = await database.transactAsSystem((tx) => swapIndexSignature(tx, signature))
   if (!isOther) return
   const agents = await database.transactAsSystem(restartClocks)
   if (agents > 0) logger.info({ agents, signature }, 'the index or embedder is another one; it is filled anew')
 }
 
-export const createService = async (config: Config, logger: Logger): Promise<Service> => {
+/** A service over open parts, which whoever opened them closes after it. */
+export const createServiceOver = async (parts: ServiceParts, config: Config): Promise<Service> => {
+  const { database, vectorIndex, tokenizer, logger } = parts
   const metrics = createMetrics()
-  const databasePart = await openDatabase(config, logger)
-  const { database } = databasePart
-  const embedder = measured(await openEmbedder(config, logger), metrics)
-  const { vectorIndex, fallbackIndex } = await openIndex(config, { database, embedder, logger })
-  await vectorIndex.ensureReady().catch((error: unknown) => {
-    logger.warn({ err: error }, 'the vector index is not ready; searches go on without it')
-  })
-  await followIndex(database, `${vectorIndex.name} ${embedder.model} ${embedder.dimensions}`, logger)
-  const tokenizer = await openTokenizer(config)
-  const quota = createQuotaGuard({ database, clock: systemClock })
-  const modules = composeModules(
-    {
-      database,
-      vectorIndex,
-      fallbackIndex,
-      embedder,
-      tokenizer,
-      quota,
-      clock: systemClock,
-      createId,
-      logger,
-      onToolCall: metrics.countToolCall,
-    },
-    { ...config, indexRestMs, idempotencyTtlSeconds: config.idempotencyTtlHours * 3_600 },
-  )
-  const keys = createKeyService({
-    database,
-    idempotency: modules.idempotency,
-    clock: systemClock,
-    createId,
-    cacheMs: config.keyCacheMs,
-  })
-  const tenants = createTenantService({
-    database,
-    idempotency: modules.idempotency,
-    createId,
-    logger,
-    eraseAgents: modules.agents.eraseAll,
-    onChange: (tenantId) => {
-      keys.forgetVerified()
-      quota.forget(tenantId)
-    },
-  })
+  const embedder = measured(parts.embedder, metrics)
+  await followIndex(parts)
+  const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, config)
+  const { tenants, indexer, maintenance } = modules
   const first = await tenants.ensureFirst({ isOperatorKeyGiven: config.operatorKey !== null })
   const operatorHash = config.operatorKey === null ? await tenants.readOperatorKeyHash() : hashOf(config.operatorKey)
   const built = await createApp({
     ...config,
     modules,
-    keys,
-    tenants,
     metrics,
     logger,
     tokenCountSource: tokenizer.source,
@@ -131,20 +93,35 @@ export const createService = async (config: Config, logger: Logger): Promise<Ser
   })
   return {
     ...built,
+    modules,
     first,
     start: () => {
-      modules.indexer.start()
-      modules.maintenance.start()
+      indexer.start()
+      maintenance.start()
       void tenants.finishDeletions().catch((error: unknown) => logger.warn({ err: error }, 'a deletion is unfinished'))
     },
     close: async () => {
       await built.app.close()
-      await modules.maintenance.stop()
-      await modules.indexer.stop()
-      await embedder.close()
-      await vectorIndex.close()
-      await fallbackIndex?.close()
-      await databasePart.close()
+      await maintenance.stop()
+      await indexer.stop()
     },
+  }
+}
+
+/** The service with its own parts; closing it closes them too, and so does a failed start. */
+export const createService = async (config: Config, logger: Logger): Promise<Service> => {
+  const { close: closeParts, ...parts } = await openParts(config, logger)
+  try {
+    const service = await createServiceOver(parts, config)
+    return {
+      ...service,
+      close: async () => {
+        await service.close()
+        await closeParts()
+      },
+    }
+  } catch (error) {
+    await closeParts()
+    throw error
   }
 }

@@ -1,14 +1,13 @@
 /** `npm run migrate`: applies the migrations and exits. */
 import pino from 'pino'
 import { loadConfig } from '../config.ts'
-import { openDatabase } from '../open-drivers.ts'
+import { migrateDatabase } from '../open-drivers.ts'
 import { isAppError } from '../shared/errors.ts'
 
 try {
   const config = loadConfig()
   const logger = pino({ level: config.logLevel })
-  const { close } = await openDatabase(config, logger)
-  await close()
+  await migrateDatabase(config, logger)
   process.stdout.write('migrated\n')
 } catch (error) {
   process.stderr.write(`${isAppError(error) ? error.detail : String(error)}\n`)

@@ -201,6 +201,14 @@ export const settings = {
     maximum: 600_000,
     doc: 'How often the indexer looks for writes of other processes; its own wake it at once.',
   }),
+  indexRestMs: number({
+    name: 'AGEMEM_INDEX_REST_MS',
+    unit: 'ms',
+    default: 50,
+    minimum: 0,
+    maximum: 60_000,
+    doc: 'How long writes gather before they are indexed together; searches see them meanwhile all the same.',
+  }),
   indexTimeoutMs: number({
     name: 'AGEMEM_INDEX_TIMEOUT_MS',
     unit: 'ms',

@@ -3,12 +3,8 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import pino from 'pino'
 import { type AppOptions, createApp } from '../../src/app.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
-import { createKeyService } from '../../src/modules/tenant/key.service.ts'
 import { createOperatorSecret, hashOf } from '../../src/modules/tenant/key-secret.ts'
-import { createQuotaGuard } from '../../src/modules/tenant/quota.ts'
-import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
 import { type Scope, tenantScopes } from '../../src/shared/caller.ts'
-import { createId } from '../../src/shared/ids.ts'
 import { createTestModules, type ModuleOverrides, type TestModules } from './modules.ts'
 
 export type Answer = LightMyRequestResponse & { readonly data: Record<string, never> & Record<string, unknown> }
@@ -35,33 +31,12 @@ const noQuotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: n
 export type TestAppOverrides = ModuleOverrides & { readonly app?: Partial<AppOptions> }
 
 export const createTestApp = async ({ app: options, ...overrides }: TestAppOverrides = {}): Promise<TestApp> => {
-  let quota: ReturnType<typeof createQuotaGuard> | undefined
-  const modules = await createTestModules({
-    ...overrides,
-    makeQuota: (database, clock) => {
-      quota = createQuotaGuard({ database, clock })
-      return quota
-    },
-  })
-  const { database, clock } = modules
+  const modules = await createTestModules(overrides)
+  const { database, tenants } = modules
   const logger = pino({ level: 'silent' })
-  const keys = createKeyService({ database, idempotency: modules.idempotency, clock, createId, cacheMs: 1_000 })
-  const tenants = createTenantService({
-    database,
-    idempotency: modules.idempotency,
-    createId,
-    logger,
-    eraseAgents: modules.agents.eraseAll,
-    onChange: (tenantId) => {
-      keys.forgetVerified()
-      quota?.forget(tenantId)
-    },
-  })
   const operatorKey = createOperatorSecret()
   const { app, life } = await createApp({
     modules,
-    keys,
-    tenants,
     logger,
     metrics: createMetrics(),
     tokenCountSource: 'estimate',

@@ -3,7 +3,6 @@ import pino from 'pino'
 import { composeModules, type Modules, type Settings } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
-import type { QuotaGuard } from '../../src/modules/memory/memory.service.ts'
 import { createSpaceReader } from '../../src/modules/memory/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
@@ -41,7 +40,8 @@ export const testSettings: Settings = {
   topK: 3,
   filterThreshold: null,
   duplicateThreshold: null,
-  idempotencyTtlSeconds: 3_600,
+  idempotencyTtlHours: 1,
+  keyCacheMs: 1_000,
   embedTimeoutMs: 5_000,
   indexTimeoutMs: 5_000,
   indexPollMs: 50,
@@ -51,12 +51,10 @@ export const testSettings: Settings = {
 
 export type ModuleOverrides = {
   readonly wrapIndex?: (index: VectorIndex) => VectorIndex
-  readonly makeQuota?: (database: Database, clock: TestClock) => QuotaGuard
 }
 
 export const createTestModules = async ({
   wrapIndex = (index) => index,
-  makeQuota = () => ({ reserve: async () => {} }),
 }: ModuleOverrides = {}): Promise<TestModules> => {
   const test = await createTestDatabase()
   const database = connect(test.url)
@@ -78,7 +76,6 @@ export const createTestModules = async ({
       fallbackIndex: null,
       embedder,
       tokenizer: createEstimatingTokenizer(),
-      quota: makeQuota(database, clock),
       clock,
       createId,
       logger: pino({ level: 'silent' }),
