@@ -7,6 +7,7 @@ import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
 import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
+import { createMemoryAdditions } from './modules/memory/memory-additions.ts'
 import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
 import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
 import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
@@ -101,7 +102,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     embedTimeoutMs: settings.embedTimeoutMs,
     indexTimeoutMs: settings.indexTimeoutMs,
   })
-  const memories = createMemoryService({
+  const additions = createMemoryAdditions({
     database,
     idempotency,
     search,
@@ -112,6 +113,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     duplicateThreshold: () => settings.duplicateThreshold ?? embedder.thresholds.duplicate,
     onWrite,
   })
+  const memories = createMemoryService({ database, idempotency, tokenizer, clock, additions })
   const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
   const tenants = createTenantService({
     database,

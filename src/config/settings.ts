@@ -204,7 +204,7 @@ export const settings = {
   indexRestMs: number({
     name: 'AGEMEM_INDEX_REST_MS',
     unit: 'ms',
-    default: 50,
+    default: 200,
     minimum: 0,
     maximum: 60_000,
     doc: 'How long writes gather before they are indexed together; searches see them meanwhile all the same.',

@@ -4,7 +4,7 @@ import type { FieldError } from '../../shared/errors.ts'
 import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryInvalid } from './memory.errors.ts'
-import type { MemoryRow } from './memory.repository.ts'
+import type { NewMemoryRow } from './memory.repository.ts'
 import type { NewMemory } from './memory-types.ts'
 
 export const contentCharactersMax = 32_768
@@ -31,26 +31,41 @@ export const ensureStorable = ({
   if (errors.length > 0) throw memoryInvalid(errors)
 }
 
-/** Null: no limit of its own, so the agent's default applies. */
-export const expiryOf = (ttlSeconds: number | null | undefined, nowMs: number): string | null =>
-  ttlSeconds === null || ttlSeconds === undefined ? null : new Date(nowMs + ttlSeconds * 1000).toISOString()
+/** When a memory with this time to live expires; null: never. */
+export const expiryOf = (ttlSeconds: number | null, nowMs: number): string | null =>
+  ttlSeconds === null ? null : new Date(nowMs + ttlSeconds * 1000).toISOString()
 
-export const memoryRowOf = (
+const inUtc = (moment: string | null | undefined): string | null =>
+  moment === null || moment === undefined ? null : new Date(moment).toISOString()
+
+export type NewMemoryIds = {
+  readonly agentId: string
+  readonly memoryId: string
+  /** Of the agent, if this is its first memory. */
+  readonly spaceId: string
+  readonly changedBy: string
+}
+
+export const newMemoryRow = (
   memory: NewMemory,
-  { memoryId, nowMs, tokenizer }: { memoryId: string; nowMs: number; tokenizer: Tokenizer },
-): MemoryRow => {
+  { ids, nowMs, tokenizer }: { ids: NewMemoryIds; nowMs: number; tokenizer: Tokenizer },
+): NewMemoryRow => {
   ensureStorable(memory)
   return {
-    memory_id: memoryId,
+    agent_id: ids.agentId,
+    space_id: ids.spaceId,
+    memory_id: ids.memoryId,
+    changed_by: ids.changedBy,
     content: memory.content,
     memory_type: memory.memoryType ?? null,
     metadata: memory.metadata ?? {},
     source_id: memory.source?.sourceId ?? null,
     source_position: memory.source?.position ?? null,
-    occurred_at: memory.occurredAt ?? null,
+    occurred_at: inUtc(memory.occurredAt),
     content_hash: contentHashOf(memory.content),
     tokens: tokenizer.countText(memory.content),
     created_at: new Date(nowMs).toISOString(),
-    expires_at: expiryOf(memory.ttlSeconds, nowMs),
+    expires_at: expiryOf(memory.ttlSeconds ?? null, nowMs),
+    uses_default_ttl: memory.ttlSeconds === undefined,
   }
 }

@@ -11,9 +11,9 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
-import { insertMemories, listMemories, type MemoryRow } from './memory.repository.ts'
-import type { QuotaGuard } from './memory.service.ts'
-import { memoryRowOf } from './memory-input.ts'
+import type { QuotaGuard } from '../tenant/quota.ts'
+import { insertMemories, listMemories, lockKnownIds, type NewMemoryRow } from './memory.repository.ts'
+import { newMemoryRow } from './memory-input.ts'
 import type { Memory, NewMemory } from './memory-types.ts'
 
 const pageSize = 500
@@ -54,25 +54,34 @@ const derivedId = (key: string, line: number): string => {
 export const createMemoryTransfer = (options: MemoryTransferOptions) => {
   const { database, tokenizer, quota, clock, createId } = options
 
-  const rowOf = (memory: ImportedMemory, { caller, line }: { caller: Caller; line: number }): MemoryRow => {
+  type Line = { readonly agentId: string; readonly line: number }
+
+  const rowOf = (caller: Caller, memory: ImportedMemory, { agentId, line }: Line): NewMemoryRow => {
     const memoryId = caller.idempotency ? derivedId(caller.idempotency.key, line) : createId('mem')
-    const row = memoryRowOf(memory, { memoryId, nowMs: clock.nowMs(), tokenizer })
+    const ids = { agentId, memoryId, spaceId: createId('spc'), changedBy: caller.actor }
+    const row = newMemoryRow(memory, { ids, nowMs: clock.nowMs(), tokenizer })
     return {
       ...row,
-      created_at: memory.createdAt ?? row.created_at,
+      created_at: memory.createdAt === undefined ? row.created_at : new Date(memory.createdAt).toISOString(),
       expires_at: memory.expiresAt === undefined ? row.expires_at : memory.expiresAt,
+      uses_default_ttl: row.uses_default_ttl && memory.expiresAt === undefined,
     }
   }
 
   /** Stores a chunk under one revision; rows that an earlier try of the same import stored are there already. */
-  const store = async (caller: Caller, agentId: string, rows: readonly MemoryRow[]): Promise<void> => {
+  const store = async (caller: Caller, agentId: string, rows: readonly NewMemoryRow[]): Promise<void> => {
     await quota.reserve(caller, {
       memories: rows.length,
       bytes: rows.reduce((sum, row) => sum + Buffer.byteLength(row.content), 0),
     })
     await database.transact(
       caller.tenantId,
-      (tx) => insertMemories(tx, { agentId, spaceId: createId('spc'), changedBy: caller.actor, rows }),
+      async (tx) => {
+        const memoryIds = rows.map((row) => row.memory_id)
+        const known = caller.idempotency ? await lockKnownIds(tx, { agentId, memoryIds }) : new Set()
+        const missing = rows.filter((row) => !known.has(row.memory_id))
+        if (missing.length > 0) await insertMemories(tx, missing)
+      },
       caller,
     )
     options.onWrite()
@@ -112,7 +121,7 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
       const rejected: RejectedLine[] = []
       let created = 0
       let rejectedCount = 0
-      let chunk: MemoryRow[] = []
+      let chunk: NewMemoryRow[] = []
       const reject = (line: number, problem: AppError) => {
         rejectedCount += 1
         if (rejected.length < rejectedMax) rejected.push({ line, problem })
@@ -126,7 +135,7 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
       for await (const { line, memory } of lines) {
         try {
           if (isAppError(memory)) throw memory
-          chunk.push(rowOf(memory, { caller, line }))
+          chunk.push(rowOf(caller, memory, { agentId, line }))
         } catch (error) {
           if (!isAppError(error)) throw error
           reject(line, error)

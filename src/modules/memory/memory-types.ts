@@ -44,6 +44,7 @@ export type NewMemory = {
   readonly content: string
   readonly memoryType?: string | null | undefined
   readonly metadata?: Metadata | undefined
+  /** Undefined: as the agent's defaults say; null: it never expires. */
   readonly ttlSeconds?: number | null | undefined
   readonly occurredAt?: string | null | undefined
   readonly source?: SourcePosition | null | undefined

@@ -35,7 +35,11 @@ export const newMemorySchema = Type.Object(
     content: contentSchema,
     memory_type: Type.Optional(memoryTypeSchema),
     metadata: Type.Optional(metadataSchema),
-    ttl_seconds: Type.Optional(ttlSchema),
+    ttl_seconds: Type.Optional(
+      Type.Union([ttlSchema, Type.Null()], {
+        description: "Absent: as the agent's defaults say. Null: it never expires.",
+      }),
+    ),
     occurred_at: Type.Optional(momentSchema),
     source: Type.Optional(refTo<Static<typeof sourceSchema>>('MemorySource')),
   },

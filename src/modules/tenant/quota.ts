@@ -15,6 +15,8 @@ type Known = { readonly untilMs: number; readonly quotas: Quotas; memories: numb
 const knownForMs = 5_000
 const tenantsMax = 10_000
 
+export type QuotaGuard = ReturnType<typeof createQuotaGuard>
+
 export const createQuotaGuard = ({ database, clock }: { database: Database; clock: Clock }) => {
   const known = new Map<string, Known>()
   const readings = new Map<string, Promise<Known>>()

@@ -84,7 +84,7 @@ export const createMemoryTools = ({
       return {
         degraded: [],
         apply: async (tx) => {
-          const { memoryId, version, duplicateOf } = await memories.applyAdd(tx, caller, prepared)
+          const { memoryId, version, duplicateOf } = await memories.applyAdd(tx, prepared)
           return changedMemory({
             memory_id: memoryId,
             version,
