@@ -88,6 +88,8 @@ export type LanguageModel = {
   stream(request: ChatRequest, options: CallOptions): AsyncIterable<ChatEvent>
   /** Tokens that the messages and tools take in a prompt, by the server's own count. @throws as `complete` */
   countTokens(request: Pick<ChatRequest, 'messages' | 'tools'>, options: CallOptions): Promise<number>
-  checkHealth(options?: { readonly signal?: AbortSignal }): Promise<{ readonly ready: boolean; readonly detail: string }>
+  checkHealth(options?: {
+    readonly signal?: AbortSignal
+  }): Promise<{ readonly ready: boolean; readonly detail: string }>
   close(): Promise<void>
 }

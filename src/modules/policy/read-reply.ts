@@ -1,0 +1,40 @@
+/**
+ * What a model said in one turn, from whichever wire format it came: the same step either way. A server may parse function
+ * calls out of the text by itself, and a model may write tags although it was offered functions, so both are read.
+ */
+import type { ChatReply } from '../../ports/language-model.ts'
+import type { ToolCallMessage } from '../../shared/chat.ts'
+import { parseOpenAiToolCalls } from '../tool/parse-openai-calls.ts'
+import { type ParsedStep, parseModelOutput } from '../tool/parse-output.ts'
+import type { WireFormat } from './policy-prompt.ts'
+import type { ReadReply } from './run-state.ts'
+
+const tag = /<\/?(?:think|tool_calls?|answer)>/gi
+const thinkBlock = /<think>[\s\S]*?(?:<\/think>|$)/gi
+
+const looseTextOf = (text: string): string | null => text.replace(thinkBlock, '').replace(tag, '').trim() || null
+
+const joinThoughts = (...thoughts: readonly (string | null)[]): string | null =>
+  thoughts.filter(Boolean).join('\n\n') || null
+
+const plainAnswer = (text: string): ParsedStep => ({ think: null, answer: text.trim(), calls: [], violations: [] })
+
+const readText = (text: string, { format, callIdPrefix }: ReplyContext): ParsedStep => {
+  const isPlain = format === 'native' && text.trim() !== '' && text.search(tag) === -1
+  return isPlain ? plainAnswer(text) : parseModelOutput(text, { callIdPrefix })
+}
+
+export type ReplyContext = { readonly format: WireFormat; readonly callIdPrefix: string }
+
+/** Reads a reply whose function calls, if any, are all of the six tools'. Never throws. */
+export const readReply = (
+  { text, reasoning, toolCalls }: Pick<ChatReply, 'text' | 'reasoning'> & { toolCalls: readonly ToolCallMessage[] },
+  context: ReplyContext,
+): ReadReply => {
+  if (toolCalls.length > 0) {
+    const step = parseOpenAiToolCalls(toolCalls)
+    return { ...step, think: joinThoughts(reasoning, looseTextOf(text)), looseText: null }
+  }
+  const step = readText(text, context)
+  return { ...step, think: joinThoughts(reasoning, step.think), looseText: looseTextOf(text) }
+}
