@@ -11,6 +11,9 @@ create table session (
   budget_tokens bigint not null,
   next_sequence bigint not null default 0,
   next_step bigint not null default 0,
+  -- The policy's run under way, and until when it is believed to live: one run of a session at a time.
+  run_id text,
+  run_until timestamptz,
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   closed_at timestamptz,
@@ -82,9 +85,53 @@ create table step (
   context_version_before bigint not null,
   context_version_after bigint not null,
   created_at timestamptz not null default now(),
+  -- Of a turn of the policy's own model alone; all null otherwise.
+  run_id text,
+  turn integer,
+  model text,
+  model_version bigint,
+  -- What the prompt was composed of: the version of its texts, the situation that it told, the messages of the context in
+  -- order, and functions of the client's own. Messages never change, so these give back what the model saw.
+  prompt_version text,
+  situation jsonb,
+  prompt_message_ids text[],
+  client_tools jsonb,
+  -- As the server gave them: never tokenised again. token_ids and logprobs have equal length.
+  prompt_token_ids integer[],
+  output text,
+  token_ids integer[],
+  logprobs real[],
+  finish_reason text,
+  sampling jsonb,
+  usage jsonb,
+  check (coalesce(cardinality(token_ids), -1) = coalesce(cardinality(logprobs), -1)),
   primary key (tenant_id, session_id, step_id)
 );
 create unique index step_by_order on step (tenant_id, session_id, step_order);
+
+-- Every reward that was ever attached; the last one of a key counts.
+create table reward (
+  tenant_id text not null,
+  session_id text not null,
+  reward_id text not null,
+  reward_key text not null,
+  value double precision not null,
+  parts jsonb not null default '{}',
+  attached_by text not null,
+  created_at timestamptz not null default now(),
+  primary key (tenant_id, session_id, reward_id)
+);
+create index reward_by_key on reward (tenant_id, session_id, reward_key, reward_id);
+
+-- Tokens that a tenant's model calls took, by day (UTC).
+create table model_usage (
+  tenant_id text not null,
+  day date not null,
+  calls bigint not null default 0,
+  prompt_tokens bigint not null default 0,
+  completion_tokens bigint not null default 0,
+  primary key (tenant_id, day)
+);
 
 create table tool_call (
   tenant_id text not null,
@@ -108,3 +155,5 @@ call isolate_by_tenant('message');
 call isolate_by_tenant('context_edit');
 call isolate_by_tenant('step');
 call isolate_by_tenant('tool_call');
+call isolate_by_tenant('reward');
+call isolate_by_tenant('model_usage');
