@@ -100,7 +100,7 @@ create table step (
   prompt_token_ids integer[],
   output text,
   token_ids integer[],
-  logprobs real[],
+  logprobs double precision[],
   finish_reason text,
   sampling jsonb,
   usage jsonb,
@@ -140,12 +140,13 @@ create table tool_call (
   ordinal integer not null,
   tool_call_id text not null,
   name text not null,
-  arguments jsonb not null,
+  -- json keeps the order of keys, so that a model reads the same text of a call however often it is read.
+  arguments json not null,
   status text not null check (status in ('ok', 'error')),
   -- Did memory or context change? Rewards count these and nothing else.
   effective boolean not null,
-  result jsonb,
-  problem jsonb,
+  result json,
+  problem json,
   created_at timestamptz not null default now(),
   primary key (tenant_id, session_id, step_id, ordinal)
 );

@@ -15,6 +15,32 @@ export type RecordedCall = {
   readonly problem: unknown
 }
 
+/** A turn of the policy's own model: what its prompt was made of, and what the server read and wrote. */
+export type Generation = {
+  readonly runId: string
+  readonly turn: number
+  /** As the server names it. */
+  readonly model: string
+  /** Counts the updates of its weights, where a trainer tells; null: not known. */
+  readonly modelVersion: number | null
+  readonly promptVersion: string
+  /** What the closing note of the prompt told. */
+  readonly situation: Readonly<Record<string, unknown>>
+  /** The messages of the context that the prompt showed, in order. */
+  readonly promptMessageIds: readonly string[]
+  /** Functions of the client's own that were offered; null: none. */
+  readonly clientTools: readonly unknown[] | null
+  /** Null where the server does not give them. */
+  readonly promptTokenIds: readonly number[] | null
+  readonly output: string
+  readonly tokenIds: readonly number[] | null
+  /** Of each of `tokenIds`. */
+  readonly logprobs: readonly number[] | null
+  readonly finishReason: string
+  readonly sampling: Readonly<Record<string, unknown>>
+  readonly usage: Readonly<Record<string, unknown>>
+}
+
 export type NewStep = {
   readonly sessionId: string
   readonly stepId: string
@@ -23,28 +49,44 @@ export type NewStep = {
   readonly answer: string | null
   readonly violations: readonly unknown[]
   readonly contextVersion: number
+  /** Null where the service itself asked no model. */
+  readonly generation: Generation | null
 }
 
 /** `exists`: a step with this id was opened before; `refused`: the session is closed or gone. */
-export type OpenedStep = 'opened' | 'exists' | 'refused'
+export type OpenedStep =
+  | { readonly outcome: 'opened' | 'exists'; readonly stepOrder: number }
+  | { readonly outcome: 'refused' }
 
 /** Takes the session's next step, once per id. */
 export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<OpenedStep> => {
-  const rows = await tx.query<{ opened: number }>(sql`
-    with turn as (
+  const { generation } = step
+  const json = (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value))
+  const [row] = await tx.query<{ existing: number | null; opened: number | null }>(sql`
+    with existing as (
+      select step_order from step
+      where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and step_id = ${step.stepId}
+    ), turn as (
       update session set next_step = next_step + 1
       where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and status = 'open'
+        and not exists (select from existing)
       returning next_step
     ), recorded as (
       insert into step (tenant_id, session_id, step_id, step_order, door, think, answer, violations,
-        context_version_before, context_version_after)
+        context_version_before, context_version_after, run_id, turn, model, model_version, prompt_version, situation,
+        prompt_message_ids, client_tools, prompt_token_ids, output, token_ids, logprobs, finish_reason, sampling, usage)
       select ${tx.tenantId}, ${step.sessionId}, ${step.stepId}, next_step, ${step.door}, ${step.think}, ${step.answer},
-        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion}
-      from turn on conflict do nothing returning 1
+        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion},
+        ${generation?.runId}, ${generation?.turn}::integer, ${generation?.model}, ${generation?.modelVersion}::bigint,
+        ${generation?.promptVersion}, ${json(generation?.situation)}::jsonb, ${generation?.promptMessageIds}::text[],
+        ${json(generation?.clientTools)}::jsonb, ${generation?.promptTokenIds}::integer[], ${generation?.output},
+        ${generation?.tokenIds}::integer[], ${generation?.logprobs}::double precision[], ${generation?.finishReason},
+        ${json(generation?.sampling)}::jsonb, ${json(generation?.usage)}::jsonb
+      from turn returning step_order
     )
-    select (select count(*) from recorded) as opened from turn`)
-  if (rows[0] === undefined) return 'refused'
-  return rows[0].opened === 1 ? 'opened' : 'exists'
+    select (select step_order from existing) as existing, (select step_order from recorded) as opened`)
+  if (row?.opened != null) return { outcome: 'opened', stepOrder: row.opened }
+  return row?.existing == null ? { outcome: 'refused' } : { outcome: 'exists', stepOrder: row.existing }
 }
 
 /** Adds one call to a step, in the transaction of the call's effect. */
@@ -66,8 +108,8 @@ export const recordCall = async (
     insert into tool_call (tenant_id, session_id, step_id, ordinal, tool_call_id, name, arguments, status, effective,
       result, problem)
     values (${tx.tenantId}, ${sessionId}, ${stepId}, ${ordinal}, ${call.toolCallId}, ${call.name},
-      ${JSON.stringify(call.arguments ?? {})}::jsonb, ${call.status}, ${call.effective},
-      ${JSON.stringify(call.result ?? null)}::jsonb, ${JSON.stringify(call.problem ?? null)}::jsonb)`)
+      ${JSON.stringify(call.arguments ?? {})}::json, ${call.status}, ${call.effective},
+      ${JSON.stringify(call.result ?? null)}::json, ${JSON.stringify(call.problem ?? null)}::json)`)
 }
 
 /** The calls of a step that were recorded, by ordinal. */
