@@ -4,7 +4,6 @@
  * A turn that broke off is taken up again under its step's id: what was recorded is not run again (M2).
  */
 import type { Caller } from '../../shared/caller.ts'
-import type { CreateId } from '../../shared/ids.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import {
@@ -14,47 +13,40 @@ import {
   type RecordedCall,
   type StepDoor,
 } from '../trajectory/step.repository.ts'
-import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
-import { type ParsedStep, parseModelOutput } from './parse-output.ts'
-import { outputMissing } from './tool.errors.ts'
+import type { ParsedStep } from './parse-output.ts'
+import type { ParsedCall } from './read-calls.ts'
 import { type StepAnswer, stepAnswerOf } from './tool-answers.ts'
 import type { ToolRunner } from './tool-run.ts'
 import { createTurnCall, type Turn } from './turn-call.ts'
 
-/** One of the two. */
-export type ModelOutput = {
-  /** Raw text: `<think>`, then `<tool_call>` or `<answer>`. */
-  readonly output?: string | undefined
-  /** As OpenAI has them. */
-  readonly toolCalls?: unknown
+/** Told of a turn's calls as they run. */
+export type TurnWatcher = {
+  onCalled(call: ParsedCall): void
+  onAnswered(call: RecordedCall): void
 }
 
 export type ModelTurn = {
   readonly sessionId: string
-  readonly output: ModelOutput
+  readonly stepId: string
+  /** May the turn have been begun before, by a request that is now repeated? */
+  readonly mayBeRepeated: boolean
+  readonly parsed: ParsedStep
   readonly door: Extract<StepDoor, 'tool_calls' | 'policy'>
-  /** Do the assistant's message and the tool messages enter the context? */
-  readonly append: boolean
-  /** Of a turn that may be sent again; absent: a new one. */
-  readonly stepId?: string
+  /** The assistant's message, which enters the context with the tool messages; null: nothing does. */
+  readonly message: NewMessage | null
   /** Tokens and log probabilities, where the service itself asked the model. */
-  readonly generation?: Generation
+  readonly generation: Generation | null
+  readonly watcher?: TurnWatcher
 }
 
-export type TurnOptions = ToolRunner & { readonly createId: CreateId; readonly onMemoryWrite: () => void }
+export type TurnOptions = ToolRunner & { readonly onMemoryWrite: () => void }
 
 export type RunTurn = (caller: Caller, turn: ModelTurn) => Promise<StepAnswer>
 
-const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedStep => {
-  if ((output === undefined) === (toolCalls === undefined)) throw outputMissing()
-  return output === undefined
-    ? parseOpenAiToolCalls(toolCalls)
-    : parseModelOutput(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
-}
-
-const assistantMessage = ({ think, answer, calls }: ParsedStep): NewMessage => ({
+/** What a model's turn leaves in the context: its answer and its calls. What it thought stays in the step. */
+export const assistantMessage = ({ answer, calls }: Pick<ParsedStep, 'answer' | 'calls'>): NewMessage => ({
   role: 'assistant',
-  content: [think === null ? '' : `<think>${think}</think>`, answer ?? ''].filter(Boolean).join('\n'),
+  content: answer ?? '',
   toolCalls:
     calls.length === 0
       ? null
@@ -65,40 +57,41 @@ const assistantMessage = ({ think, answer, calls }: ParsedStep): NewMessage => (
         })),
 })
 
-export const createTurnRunner = ({ createId, onMemoryWrite, ...runner }: TurnOptions): RunTurn => {
+export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): RunTurn => {
   const { database, contexts } = runner
   const runCall = createTurnCall(runner)
 
-  /** The step and, where asked for, the assistant's message; once, however often the turn comes. */
-  const begin = (
-    caller: Caller,
-    { turn, stepId, parsed }: { turn: ModelTurn; stepId: string; parsed: ParsedStep },
-  ): Promise<Turn> =>
+  /** The step and the assistant's message; once, however often the turn comes. */
+  const begin = (caller: Caller, turn: ModelTurn): Promise<Turn> =>
     database.transact(caller.tenantId, async (tx) => {
-      const { sessionId, door, append, generation = null } = turn
+      const { sessionId, stepId, door, message, generation } = turn
       const session = await contexts.lockOpen(tx, caller, { sessionId, expected: null })
-      const { think, answer, violations } = parsed
+      const { think, answer, violations } = turn.parsed
       const contextVersion = session.context.version
       const step = { sessionId, stepId, door, think, answer, violations, contextVersion, generation }
       const opened = await openStep(tx, step)
       if (opened.outcome === 'refused') throw sessionClosed()
+      const append = message !== null
       const begun = { sessionId, stepId, stepOrder: opened.stepOrder, append, assistantMessageId: null }
-      if (opened.outcome === 'exists' || !append) return begun
-      const { messages } = await contexts.appendTo(tx, session, [assistantMessage(parsed)])
+      if (opened.outcome === 'exists' || message === null) return begun
+      const { messages } = await contexts.appendTo(tx, session, [message])
       return { ...begun, assistantMessageId: messages[0]?.messageId ?? null }
     })
 
   return async (caller, turn) => {
-    const { sessionId, stepId = createId('stp') } = turn
-    const parsed = readOutput(turn.output, stepId)
-    const begun = await begin(caller, { turn, stepId, parsed })
-    const done =
-      turn.stepId === undefined
-        ? []
-        : await database.transact(caller.tenantId, (tx) => findCalls(tx, { sessionId, stepId }), caller)
+    const { sessionId, stepId, parsed, watcher } = turn
+    const begun = await begin(caller, turn)
+    const done = turn.mayBeRepeated
+      ? await database.transact(caller.tenantId, (tx) => findCalls(tx, { sessionId, stepId }), caller)
+      : []
     const recorded: RecordedCall[] = [...done]
-    for (const [ordinal, call] of parsed.calls.entries())
-      if (ordinal >= done.length) recorded.push(await runCall(caller, begun, { ordinal, parsed: call }))
+    for (const [ordinal, call] of parsed.calls.entries()) {
+      if (ordinal < done.length) continue
+      watcher?.onCalled(call)
+      const answered = await runCall(caller, begun, { ordinal, parsed: call })
+      watcher?.onAnswered(answered)
+      recorded.push(answered)
+    }
     onMemoryWrite()
     const after = await contexts.readSnapshot(caller, sessionId)
     return stepAnswerOf({ stepId, parsed, recorded, context: after.session.context })

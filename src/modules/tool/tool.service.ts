@@ -9,9 +9,20 @@ import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { createToolCall } from './call-tool.ts'
-import { createTurnRunner, type ModelOutput } from './run-turn.ts'
+import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
+import { type ParsedStep, parseModelOutput } from './parse-output.ts'
+import { assistantMessage, createTurnRunner } from './run-turn.ts'
+import { outputMissing } from './tool.errors.ts'
 import type { StepAnswer } from './tool-answers.ts'
 import type { ToolRunner } from './tool-run.ts'
+
+/** One of the two. */
+export type ModelOutput = {
+  /** Raw text: `<think>`, then `<tool_call>` or `<answer>`. */
+  readonly output?: string | undefined
+  /** As OpenAI has them. */
+  readonly toolCalls?: unknown
+}
 
 export type ToolServiceOptions = ToolRunner & {
   readonly idempotency: Idempotency
@@ -25,8 +36,15 @@ export type ToolService = ReturnType<typeof createToolService>
 const stepIdOf = (sessionId: string, key: string): string =>
   `stp_${createHash('sha256').update(`${sessionId}\n${key}`).digest('hex').slice(0, 32)}`
 
+const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedStep => {
+  if ((output === undefined) === (toolCalls === undefined)) throw outputMissing()
+  return output === undefined
+    ? parseOpenAiToolCalls(toolCalls)
+    : parseModelOutput(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
+}
+
 export const createToolService = (options: ToolServiceOptions) => {
-  const { idempotency, contexts } = options
+  const { idempotency, contexts, createId } = options
   const runTurn = createTurnRunner(options)
 
   /** Everything that a model wrote in one turn, once per Idempotency-Key. */
@@ -36,12 +54,22 @@ export const createToolService = (options: ToolServiceOptions) => {
   ): Promise<StepAnswer> => {
     const { session } = await contexts.readSnapshot(caller, sessionId)
     contexts.ensureOpen(session)
-    const turn = { sessionId, output, door: 'tool_calls' as const, append }
     const key = caller.idempotency?.key
+    const stepId = key === undefined ? createId('stp') : stepIdOf(sessionId, key)
+    const parsed = readOutput(output, stepId)
+    const isAppended = append && (parsed.answer !== null || parsed.calls.length > 0)
     return idempotency.runOnce<StepAnswer>(caller, {
       agentId: session.agentId,
       operation: async (commit) => {
-        const step = await runTurn(caller, key === undefined ? turn : { ...turn, stepId: stepIdOf(sessionId, key) })
+        const step = await runTurn(caller, {
+          sessionId,
+          stepId,
+          mayBeRepeated: key !== undefined,
+          parsed,
+          door: 'tool_calls',
+          message: isAppended ? assistantMessage(parsed) : null,
+          generation: null,
+        })
         return commit(async () => step)
       },
     })
