@@ -119,6 +119,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const tenants = createTenantService({
     database,
     idempotency,
+    clock,
     createId,
     logger,
     eraseAgents: agents.eraseAll,

@@ -304,6 +304,7 @@ describe('the first start of an installation', () => {
     const tenants = createTenantService({
       database,
       idempotency: createIdempotency({ database, ttlSeconds: 60 }),
+      clock: { nowMs: Date.now },
       createId,
       logger: pino({ level: 'silent' }),
       eraseAgents: async () => {},

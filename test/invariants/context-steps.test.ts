@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseOpenAiToolCalls } from '../../src/modules/tool/parse-openai-calls.ts'
+import { assistantMessage } from '../../src/modules/tool/run-turn.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { sql } from '../../src/shared/sql.ts'
 import { createTestModules, type TestModules } from '../support/modules.ts'
@@ -60,26 +62,6 @@ describe('the steps of a session', () => {
     expect((await modules.agents.get(caller, 'bot')).memoryCount).toBe(before + 1)
   })
 
-  it("a turn of the service's own policy is recorded with its tokens, by its own door and without a key", async () => {
-    const sessionId = await startSession()
-    const generation = { model: 'qwen@7', promptTokenIds: [5, 6], tokenIds: [7, 8, 9], logprobs: [-0.5, -0.125, 0] }
-    const output = { output: '<think>Done.</think><answer>Ana pays in May.</answer>' }
-    const turn = { sessionId, output, door: 'policy' as const, append: true, generation }
-    const step = await modules.tools.runTurn(caller, turn)
-    expect(step).toMatchObject({ answer: 'Ana pays in May.', calls: [], messages: [] })
-    const [recorded] = await modules.database.read(caller.tenantId, (tx) =>
-      tx.query(sql`select door, model, prompt_token_ids, token_ids, logprobs from step where step_id = ${step.stepId}`),
-    )
-    expect(recorded).toEqual({
-      door: 'policy',
-      model: generation.model,
-      prompt_token_ids: generation.promptTokenIds,
-      token_ids: generation.tokenIds,
-      logprobs: generation.logprobs,
-    })
-    expect((await read(sessionId)).messages.at(-1)?.content).toBe('<think>Done.</think>\nAna pays in May.')
-  })
-
   it("M2: a turn that is run again under its step's id opens no second step and runs no call twice", async () => {
     const sessionId = await startSession()
     const toolCalls = [
@@ -90,7 +72,10 @@ describe('the steps of a session', () => {
       },
     ]
     const stepId = `stp_${'7'.repeat(32)}`
-    const turn = { sessionId, output: { toolCalls }, door: 'policy' as const, append: true, stepId }
+    const parsed = parseOpenAiToolCalls(toolCalls)
+    const message = assistantMessage(parsed)
+    const door = 'policy' as const
+    const turn = { sessionId, stepId, mayBeRepeated: true, parsed, door, message, generation: null }
     const first = await modules.tools.runTurn(caller, turn)
     const context = await read(sessionId)
     expect(await modules.tools.runTurn(caller, turn)).toEqual(first)

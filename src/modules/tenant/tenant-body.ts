@@ -50,6 +50,7 @@ export const toUsageBody = (usage: Usage) => ({
   memories: usage.memories,
   memory_tokens: usage.memoryTokens,
   stored_bytes: usage.storedBytes,
+  model_tokens_today: usage.modelTokensToday,
   quotas: toQuotasBody(usage.quotas),
 })
 

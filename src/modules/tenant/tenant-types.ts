@@ -47,6 +47,8 @@ export type Usage = {
   readonly memories: number
   readonly memoryTokens: number
   readonly storedBytes: number
+  /** Of the model, today (UTC). */
+  readonly modelTokensToday: number
   readonly quotas: Quotas
 }
 

@@ -30,6 +30,14 @@ export const scopeNotGrantable = (scopes: readonly string[]) =>
     detail: `A key can grant only what it has itself. It lacks: ${scopes.join(', ')}.`,
   })
 
+export const modelTokensUsedUp = (limit: number, retryAfterSeconds: number) =>
+  new AppError({
+    code: 'quota.model_tokens',
+    status: 429,
+    retryAfterSeconds,
+    detail: `The tenant's quota of ${limit} model tokens a day is used up. Wait for the next day (UTC), or ask the operator for more.`,
+  })
+
 export const quotaExceeded = (quota: 'memories' | 'stored_bytes', limit: number) =>
   new AppError({
     code: `quota.${quota}`,

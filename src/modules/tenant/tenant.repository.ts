@@ -67,6 +67,7 @@ export const setTenantStatus = async (tx: TenantTransaction, status: TenantStatu
 export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => {
   await tx.query(sql`delete from api_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
+  await tx.query(sql`delete from model_usage where tenant_id = ${tx.tenantId}`)
   await tx.query(
     sql`update tenant set name = '', status = 'deleted', updated_at = now() where tenant_id = ${tx.tenantId}`,
   )
@@ -78,7 +79,7 @@ export const listTenants = async (
 ): Promise<readonly Tenant[]> =>
   (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
 
-export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quotas'>> => {
+export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quotas' | 'modelTokensToday'>> => {
   const rows = await tx.query<
     Record<'agents' | 'sessions' | 'memories' | 'memory_tokens' | 'stored_bytes', number>
   >(sql`

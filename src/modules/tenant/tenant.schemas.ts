@@ -110,6 +110,7 @@ export const usageSchema = Type.Object(
     memories: Type.Integer(),
     memory_tokens: Type.Integer(),
     stored_bytes: Type.Integer(),
+    model_tokens_today: Type.Integer({ description: 'Prompt and completion together, since midnight UTC.' }),
     quotas: refTo<QuotasBody>('Quotas'),
   },
   { $id: 'Usage' },

@@ -3,12 +3,15 @@ import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import { type Caller, type IdempotencyClaim, tenantScopes } from '../../shared/caller.ts'
+import type { Clock } from '../../shared/clock.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertKey } from './key.repository.ts'
 import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.ts'
+import { dayOf } from './model-tokens.ts'
+import { readModelUsage } from './model-usage.repository.ts'
 import { tenantExists, tenantNotActive, tenantNotFound } from './tenant.errors.ts'
 import {
   deleteTenantRest,
@@ -40,6 +43,7 @@ export type FirstTenant = { readonly tenantKey: string | null; readonly operator
 export type TenantServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
+  readonly clock: Clock
   readonly createId: CreateId
   readonly logger: Logger
   /** Erases every agent of a tenant; safe to repeat. */
@@ -192,7 +196,9 @@ export const createTenantService = (options: TenantServiceOptions) => {
         async (tx) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
-          return { ...(await readUsage(tx)), quotas: tenant.quotas }
+          const { promptTokens, completionTokens } = await readModelUsage(tx, dayOf(options.clock.nowMs()))
+          const modelTokensToday = promptTokens + completionTokens
+          return { ...(await readUsage(tx)), modelTokensToday, quotas: tenant.quotas }
         },
         caller,
       ),

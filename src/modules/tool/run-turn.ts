@@ -21,8 +21,8 @@ import { createTurnCall, type Turn } from './turn-call.ts'
 
 /** Told of a turn's calls as they run. */
 export type TurnWatcher = {
-  onCalled(call: ParsedCall): void
-  onAnswered(call: RecordedCall): void
+  onCalled(call: ParsedCall): Promise<void>
+  onAnswered(call: RecordedCall): Promise<void>
 }
 
 export type ModelTurn = {
@@ -87,9 +87,9 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
     const recorded: RecordedCall[] = [...done]
     for (const [ordinal, call] of parsed.calls.entries()) {
       if (ordinal < done.length) continue
-      watcher?.onCalled(call)
+      await watcher?.onCalled(call)
       const answered = await runCall(caller, begun, { ordinal, parsed: call })
-      watcher?.onAnswered(answered)
+      await watcher?.onAnswered(answered)
       recorded.push(answered)
     }
     onMemoryWrite()

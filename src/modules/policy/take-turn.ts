@@ -1,0 +1,154 @@
+/**
+ * One turn of a run: a prompt that fits, the model's reply, what it calls, and the record of it all. Once the reply is
+ * there, its calls run to their end even if the client has gone: a turn is done or was never begun.
+ */
+import type { ChatReply, LanguageModel, Sampling } from '../../ports/language-model.ts'
+import type { Caller } from '../../shared/caller.ts'
+import type { ToolCallMessage } from '../../shared/chat.ts'
+import type { CreateId } from '../../shared/ids.ts'
+import type { Snapshot } from '../context/context-store.ts'
+import type { NewMessage } from '../context/plan-append.ts'
+import { assistantMessage, type TurnWatcher } from '../tool/run-turn.ts'
+import type { ToolService } from '../tool/tool.service.ts'
+import type { CallAnswer } from '../tool/tool-answers.ts'
+import type { Generation } from '../trajectory/step.repository.ts'
+import { askModel } from './ask-model.ts'
+import { composePrompt } from './compose-prompt.ts'
+import type { createPromptFitter } from './fit-prompt.ts'
+import { promptVersion, type Situation } from './policy-prompt.ts'
+import { readReply } from './read-reply.ts'
+import { type Decision, decide, type ReadReply, type RunState } from './run-state.ts'
+import type { EmitEvent, PolicyStep, RunRequest, RunUsage } from './run-types.ts'
+
+export type TurnOptions = {
+  readonly model: LanguageModel
+  readonly tools: ToolService
+  readonly fitPrompt: ReturnType<typeof createPromptFitter>
+  readonly createId: CreateId
+  readonly onGenerated: (caller: Caller, usage: RunUsage) => Promise<void>
+}
+
+export type Run = {
+  readonly runId: string
+  readonly request: RunRequest
+  readonly emit: EmitEvent | null
+}
+
+export type TurnOutcome = {
+  readonly step: PolicyStep
+  readonly decision: Decision
+  readonly clientCalls: readonly ToolCallMessage[]
+}
+
+const toolsTimeoutMs = 60_000
+
+const situationOf = ({ format, mode }: RunRequest, state: RunState, { context }: Snapshot): Situation => ({
+  format,
+  mode,
+  turn: state.turn,
+  turnsMax: state.turnsMax,
+  tokens: context.tokens,
+  budgetTokens: context.budgetTokens,
+  corrections: state.corrections,
+})
+
+const usageOf = ({ usage }: ChatReply): RunUsage => ({ modelCalls: 1, ...usage })
+
+const samplingBody = ({ temperature, topP, tokensMax, seed, stop }: Sampling) => ({
+  temperature,
+  top_p: topP,
+  max_tokens: tokensMax,
+  seed,
+  stop,
+})
+
+/** The assistant's message of the turn; null when the reply neither called nor answered, and leaves nothing behind. */
+const messageOf = (parsed: ReadReply, clientCalls: readonly ToolCallMessage[]): NewMessage | null => {
+  const own = assistantMessage(parsed)
+  const toolCalls = [...(own.toolCalls ?? []), ...clientCalls]
+  if (toolCalls.length === 0) return parsed.answer === null ? null : own
+  const content = clientCalls.length === 0 ? own.content : (parsed.looseText ?? '')
+  return { ...own, content, toolCalls }
+}
+
+export const createTurn = ({ model, tools, fitPrompt, createId, onGenerated }: TurnOptions) => {
+  const generationOf = (
+    { runId, request }: Run,
+    { situation, snapshot, reply }: { situation: Situation; snapshot: Snapshot; reply: ChatReply },
+  ): Generation => ({
+    runId,
+    turn: situation.turn,
+    model: reply.model,
+    modelVersion: null,
+    promptVersion,
+    situation,
+    promptMessageIds: snapshot.context.messages.map(({ messageId }) => messageId),
+    clientTools: request.clientTools.length === 0 ? null : request.clientTools,
+    promptTokenIds: reply.promptTokenIds,
+    output: reply.text,
+    tokenIds: reply.tokenIds,
+    logprobs: reply.logprobs,
+    finishReason: reply.finishReason,
+    sampling: samplingBody(request.sampling),
+    usage: { prompt_tokens: reply.usage.promptTokens, completion_tokens: reply.usage.completionTokens },
+  })
+
+  const ask = async (caller: Caller, run: Run, { state, stepId }: { state: RunState; stepId: string }) => {
+    const { request, emit } = run
+    const { sessionId, clientTools: extraTools, sampling, mode, format } = request
+    const { prompt, snapshot } = await fitPrompt(caller, {
+      sessionId,
+      compose: (now) => composePrompt(now.context, { ...situationOf(request, state, now), extraTools }),
+    })
+    await emit?.({ type: 'step.started', stepId, turn: state.turn, context: snapshot.session.context })
+    const watch = emit === null ? null : { emit, mode, format }
+    const reply = await askModel(
+      model,
+      { tenantId: caller.tenantId, ...prompt, sampling },
+      { signal: caller.signal, watch },
+    )
+    await onGenerated(caller, usageOf(reply))
+    return { reply, snapshot, situation: situationOf(request, state, snapshot) }
+  }
+
+  const watcherOf = (emit: EmitEvent): TurnWatcher => ({
+    onCalled: (call) =>
+      emit({ type: 'tool.called', toolCallId: call.toolCallId, name: call.name, arguments: call.arguments }),
+    onAnswered: (call) =>
+      emit({ type: 'tool.result', call: { ...call, problem: call.problem as CallAnswer['problem'] } }),
+  })
+
+  return async (caller: Caller, run: Run, state: RunState): Promise<TurnOutcome> => {
+    const { request, emit } = run
+    const stepId = createId('stp')
+    const asked = await ask(caller, run, { state, stepId })
+    const { reply, snapshot } = asked
+    const clientNames = new Set(request.clientTools.map((tool) => tool.function.name))
+    const clientCalls = reply.toolCalls.filter((call) => clientNames.has(call.function.name))
+    const ownCalls = reply.toolCalls.filter((call) => !clientNames.has(call.function.name))
+    const read = readReply(
+      { ...reply, toolCalls: ownCalls },
+      { format: request.format, callIdPrefix: stepId.replace('stp_', 'call_') },
+    )
+    const decision: Decision =
+      clientCalls.length > 0 ? { kind: 'finish', reason: 'answer', answer: null } : decide(state, read)
+    const parsed = { ...read, answer: decision.kind === 'finish' ? decision.answer : null }
+    const step = await tools.runTurn(
+      { ...caller, signal: AbortSignal.timeout(toolsTimeoutMs) },
+      {
+        sessionId: request.sessionId,
+        stepId,
+        mayBeRepeated: false,
+        parsed,
+        door: 'policy',
+        message: messageOf(parsed, clientCalls),
+        generation: generationOf(run, asked),
+        ...(emit === null ? {} : { watcher: watcherOf(emit) }),
+      },
+    )
+    if (step.context.version !== snapshot.context.version)
+      await emit?.({ type: 'context.edited', context: step.context })
+    const policyStep = { ...step, turn: state.turn, finishReason: reply.finishReason, usage: usageOf(reply) }
+    return { step: policyStep, decision, clientCalls }
+  }
+}
