@@ -36,6 +36,8 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
       waiting.add(wake)
     })
 
+  abandoned.signal.addEventListener('abort', tellAll, { once: true })
+
   const isTooFarAhead = (): boolean => {
     const slowest = Math.min(...[...readers].map(({ position }) => position))
     return readers.size > 0 && events.length - slowest > aheadMax
@@ -80,7 +82,7 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
     emit: async (event: RunEvent): Promise<void> => {
       events.push({ number: events.length + 1, event })
       tellAll()
-      while (isTooFarAhead()) await changed()
+      while (isTooFarAhead() && !abandoned.signal.aborted) await changed()
     },
 
     /** No event comes any more. */
