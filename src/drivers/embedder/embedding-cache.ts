@@ -8,8 +8,8 @@
  */
 import { createHash } from 'node:crypto'
 import type { Embedder, EmbeddingPurpose } from '../../ports/embedder.ts'
+import { untilAborted } from '../calls/until-aborted.ts'
 import { embedderRefused, refusedPositions } from './embedder-errors.ts'
-import { untilAborted } from './until-aborted.ts'
 
 /** What an entry takes beside its vector: key, map slot, array header. */
 const entryOverheadBytes = 250
