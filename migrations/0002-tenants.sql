@@ -46,6 +46,8 @@ create table installation (
   operator_key_hash bytea,
   -- Which index and embedder the clocks speak of; another one starts them over.
   index_signature text,
+  -- Random, for what must not be guessed from outside, such as the salts of the model server's cache.
+  secret text not null default replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''),
   created_at timestamptz not null default now()
 );
 insert into installation default values;

@@ -22,6 +22,8 @@ import { fromMessageBody } from './modules/context/context-body.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
 import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.ts'
 import { registerMemoryTransferRoutes } from './modules/memory/memory-transfer.routes.ts'
+import { registerPolicyRoutes } from './modules/policy/policy.routes.ts'
+import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { registerSessionRoutes } from './modules/session/session.routes.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
@@ -34,6 +36,7 @@ export type AppOptions = RequestLifeOptions &
   Pick<AuthenticateOptions, 'defaultRatePerSecond' | 'authFailuresPerMinute' | 'metricsKey' | 'readOperatorKeyHash'> & {
     readonly modules: Modules
     readonly tokenCountSource: TokenCountSource
+    readonly policyDefaults: PolicyDefaults
     readonly healthParts: readonly HealthPart[]
     readonly metrics: Metrics
     readonly bodyLimitBytes: number
@@ -133,6 +136,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   })
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)
+  registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
 }
 
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {

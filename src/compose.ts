@@ -4,6 +4,7 @@ import { type AgentService, createAgentService } from './modules/agent/agent.ser
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
+import { createModelSummarizer } from './modules/context/summarize-with-model.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
@@ -12,8 +13,12 @@ import { createMemoryAdditions } from './modules/memory/memory-additions.ts'
 import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
 import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
 import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
+import { createPolicyService, type PolicyService } from './modules/policy/policy.service.ts'
+import { createRunStreams, type RunStreams } from './modules/policy/run-streams.ts'
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
+import { createMeteredModel } from './modules/tenant/metered-model.ts'
+import { createModelTokens } from './modules/tenant/model-tokens.ts'
 import { createQuotaGuard } from './modules/tenant/quota.ts'
 import { createTenantService, type TenantService } from './modules/tenant/tenant.service.ts'
 import { createContextTools } from './modules/tool/context-tools.ts'
@@ -22,6 +27,7 @@ import { createToolService, type ToolService } from './modules/tool/tool.service
 import type { ToolKey } from './modules/tool/tool-parameters.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
+import type { LanguageModel } from './ports/language-model.ts'
 import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import type { Clock } from './shared/clock.ts'
@@ -35,6 +41,8 @@ export type Parts = {
   readonly fallbackIndex: VectorIndex | null
   readonly embedder: Embedder
   readonly tokenizer: Tokenizer
+  /** The policy; null: none. */
+  readonly model: LanguageModel | null
   readonly clock: Clock
   readonly createId: CreateId
   readonly logger: Logger
@@ -56,6 +64,10 @@ export type Settings = {
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
   readonly maintenanceIntervalMs: number
+  /** Longest wait for the model's summary before an extractive one stands in. */
+  readonly summaryTimeoutMs: number
+  /** How long a streamed run goes on when its client has gone. */
+  readonly policyResumeMs: number
 }
 
 export type Modules = {
@@ -68,9 +80,20 @@ export type Modules = {
   readonly sessions: SessionService
   readonly contexts: ContextService
   readonly tools: ToolService
+  readonly policy: PolicyService
+  readonly runStreams: RunStreams
   readonly indexer: Indexer
   readonly reconciler: Reconciler
   readonly maintenance: Maintenance
+}
+
+/** The policy's own model writes summaries where there is one; without it they are extracts. */
+const summarizerOf = (
+  { model, tokenizer }: { model: LanguageModel | null; tokenizer: Tokenizer },
+  { summaryTimeoutMs }: Pick<Settings, 'summaryTimeoutMs'>,
+): Summarize => {
+  const standIn = extractive(tokenizer)
+  return model === null ? standIn : createModelSummarizer({ model, tokenizer, standIn, timeoutMs: summaryTimeoutMs })
 }
 
 const extractive =
@@ -128,12 +151,14 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       quota.forget(tenantId)
     },
   })
+  const modelTokens = createModelTokens({ database, clock })
+  const model = parts.model === null ? null : createMeteredModel(parts.model, modelTokens)
   const contexts = createContextService({
     database,
     idempotency,
     tokenizer,
     createId,
-    summarize: extractive(tokenizer),
+    summarize: summarizerOf({ model, tokenizer }, settings),
   })
   const memoryTools = createMemoryTools({ memories, search, contexts, tokenizer, createId, defaultTopK: settings.topK })
   const contextTools = createContextTools({
@@ -141,6 +166,25 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     embedder,
     defaultFilterThreshold: () => settings.filterThreshold ?? embedder.thresholds.filter,
     embedTimeoutMs: settings.embedTimeoutMs,
+  })
+  const tools = createToolService({
+    database,
+    idempotency,
+    contexts,
+    tools: { ...memoryTools, ...contextTools },
+    createId,
+    onMemoryWrite: onWrite,
+    onCall: parts.onToolCall,
+  })
+  const policy = createPolicyService({
+    database,
+    idempotency,
+    contexts,
+    tools,
+    tokenizer,
+    model,
+    modelTokens,
+    createId,
   })
   return {
     keys,
@@ -151,15 +195,9 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     transfer: createMemoryTransfer({ database, tokenizer, quota, clock, createId, onWrite }),
     sessions: createSessionService({ database, idempotency, createId, defaultBudgetTokens: settings.budgetTokens }),
     contexts,
-    tools: createToolService({
-      database,
-      idempotency,
-      contexts,
-      tools: { ...memoryTools, ...contextTools },
-      createId,
-      onMemoryWrite: onWrite,
-      onCall: parts.onToolCall,
-    }),
+    tools,
+    policy,
+    runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
     indexer,
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({

@@ -10,13 +10,16 @@ import { createPostgres } from './drivers/database/postgres.ts'
 import { createBundledEmbedder } from './drivers/embedder/bundled-embedder.ts'
 import { withEmbeddingCache } from './drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from './drivers/embedder/openai-embedder.ts'
+import { createVllmModel } from './drivers/language-model/vllm-model.ts'
 import { createEstimatingTokenizer } from './drivers/tokenizer/estimating-tokenizer.ts'
 import { createFileTokenizer } from './drivers/tokenizer/file-tokenizer.ts'
 import { createExactIndex } from './drivers/vector-index/exact-index.ts'
 import { createQdrantIndex } from './drivers/vector-index/qdrant-index.ts'
 import { createSpaceReader } from './modules/memory/space-reader.ts'
+import { readInstallationSecret } from './modules/tenant/installation.repository.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
+import type { LanguageModel } from './ports/language-model.ts'
 import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import { systemClock } from './shared/clock.ts'
@@ -119,17 +122,37 @@ const openIndex = async (
   return { vectorIndex: qdrant, fallbackIndex: exact }
 }
 
+const openModel = async (
+  config: Config,
+  { database, logger, onClose }: Opening & { readonly database: Database },
+): Promise<LanguageModel | null> => {
+  if (config.vllmUrl === null || config.vllmModel === null) return null
+  const model = await createVllmModel({
+    url: config.vllmUrl,
+    model: config.vllmModel,
+    apiKey: config.vllmApiKey,
+    saltSecret: await database.transactAsSystem(readInstallationSecret),
+    timeoutMs: config.vllmTimeoutMs,
+    concurrencyMax: config.vllmConcurrencyMax,
+    concurrencyPerTenantMax: config.vllmConcurrencyPerTenantMax,
+    queueMax: config.vllmQueueMax,
+    logger,
+  })
+  onClose(model.close)
+  return model
+}
+
 const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
   tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: join(tokenizerFile) })
 
 /**
  * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
- * embedder that is given stands in for the configured one.
+ * embedder or model that is given stands in for the configured one.
  */
 export const openParts = async (
   config: Config,
   logger: Logger,
-  given: { readonly embedder?: Embedder } = {},
+  given: { readonly embedder?: Embedder; readonly model?: LanguageModel } = {},
 ): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
@@ -141,7 +164,8 @@ export const openParts = async (
     const embedder = given.embedder ?? (await openEmbedder(config, opening))
     const index = await openIndex(config, { database, embedder }, opening)
     const tokenizer = await openTokenizer(config)
-    return { database, embedder, ...index, tokenizer, clock: systemClock, createId, logger, close }
+    const model = given.model ?? (await openModel(config, { ...opening, database }))
+    return { database, embedder, ...index, tokenizer, model, clock: systemClock, createId, logger, close }
   } catch (error) {
     await close()
     throw error

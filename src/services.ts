@@ -5,6 +5,7 @@ import { composeModules, type Modules, type Parts } from './compose.ts'
 import type { Config } from './config.ts'
 import { createMetrics, type Metrics } from './http/metrics.ts'
 import { readIndexLag, restartClocks, swapIndexSignature } from './modules/memory/system.repository.ts'
+import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
 import type { FirstTenant } from './modules/tenant/tenant.service.ts'
 import { openParts } from './open-drivers.ts'
@@ -62,14 +63,22 @@ const followIndex = async ({ database, vectorIndex, embedder, logger }: ServiceP
   if (agents > 0) logger.info({ agents, signature }, 'the index or embedder is another one; it is filled anew')
 }
 
+const policyDefaultsOf = (config: Config): PolicyDefaults => ({
+  format: config.policyFormat,
+  turnsMax: config.policyStepsMax,
+  deadlineMs: config.policyDeadlineMs,
+  temperature: config.policyTemperature,
+  tokensMax: config.policyTokensMax,
+})
+
 /** A service over open parts, which whoever opened them closes after it. */
 export const createServiceOver = async (parts: ServiceParts, config: Config): Promise<Service> => {
-  const { database, vectorIndex, tokenizer, logger } = parts
+  const { database, vectorIndex, tokenizer, model, logger } = parts
   const metrics = createMetrics()
   const embedder = measured(parts.embedder, metrics)
   await followIndex(parts)
   const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, config)
-  const { tenants, indexer, maintenance } = modules
+  const { tenants, indexer, maintenance, runStreams } = modules
   const first = await tenants.ensureFirst({ isOperatorKeyGiven: config.operatorKey !== null })
   const operatorHash = config.operatorKey === null ? await tenants.readOperatorKeyHash() : hashOf(config.operatorKey)
   const built = await createApp({
@@ -80,10 +89,12 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     tokenCountSource: tokenizer.source,
     readOperatorKeyHash: async () => operatorHash,
     defaultRatePerSecond: config.rateLimitPerSecond,
+    policyDefaults: policyDefaultsOf(config),
     healthParts: [
       { name: 'database', isNeeded: true, check: () => database.checkHealth() },
       { name: 'vector_index', isNeeded: false, check: () => vectorIndex.checkHealth() },
       { name: 'embedder', isNeeded: false, check: () => embedder.checkHealth() },
+      ...(model === null ? [] : [{ name: 'model', isNeeded: false, check: () => model.checkHealth() }]),
     ],
   })
   metrics.watch({
@@ -101,6 +112,7 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
       void tenants.finishDeletions().catch((error: unknown) => logger.warn({ err: error }, 'a deletion is unfinished'))
     },
     close: async () => {
+      await runStreams.close()
       await built.app.close()
       await maintenance.stop()
       await indexer.stop()

@@ -8,7 +8,7 @@ import type { FastifySchema, RouteOptions } from 'fastify'
 import { stringify } from 'yaml'
 import { type Access, type App, publicAccess } from './route.ts'
 
-const tags = ['agents', 'memories', 'sessions', 'context', 'tools', 'keys', 'usage', 'admin', 'process']
+const tags = ['agents', 'memories', 'sessions', 'context', 'tools', 'policy', 'keys', 'usage', 'admin', 'process']
 
 const document = {
   openapi: '3.1.0',

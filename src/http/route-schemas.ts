@@ -41,6 +41,7 @@ const reasons: Readonly<Record<number, string>> = {
   422: 'The request is readable and cannot be carried out as it is.',
   428: 'If-Match is required.',
   429: 'A rate limit or quota is reached. Retry-After says when to try again.',
+  502: 'The model server refused the request, or broke its own contract.',
   503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
 }
 

@@ -40,6 +40,7 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     logger,
     metrics: createMetrics(),
     tokenCountSource: 'estimate',
+    policyDefaults: { format: 'text', turnsMax: 5, deadlineMs: 20_000, temperature: 0, tokensMax: 256 },
     readOperatorKeyHash: async () => hashOf(operatorKey),
     healthParts: [{ name: 'database', isNeeded: true, check: () => database.checkHealth() }],
     requestsInFlightMax: 100,

@@ -5,6 +5,7 @@ import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimatin
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
 import { createSpaceReader } from '../../src/modules/memory/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
+import type { LanguageModel } from '../../src/ports/language-model.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import { type Caller, tenantScopes } from '../../src/shared/caller.ts'
 import { createId } from '../../src/shared/ids.ts'
@@ -47,14 +48,18 @@ export const testSettings: Settings = {
   indexPollMs: 50,
   indexRestMs: 0,
   maintenanceIntervalMs: 60_000,
+  summaryTimeoutMs: 5_000,
+  policyResumeMs: 200,
 }
 
 export type ModuleOverrides = {
   readonly wrapIndex?: (index: VectorIndex) => VectorIndex
+  readonly model?: LanguageModel | null
 }
 
 export const createTestModules = async ({
   wrapIndex = (index) => index,
+  model = null,
 }: ModuleOverrides = {}): Promise<TestModules> => {
   const test = await createTestDatabase()
   const database = connect(test.url)
@@ -76,6 +81,7 @@ export const createTestModules = async ({
       fallbackIndex: null,
       embedder,
       tokenizer: createEstimatingTokenizer(),
+      model,
       clock,
       createId,
       logger: pino({ level: 'silent' }),

@@ -67,6 +67,7 @@ export const selectSummarySpan = (
 type SummaryInput = {
   readonly summaryText: string
   readonly writtenBy: SummaryWriter
+  readonly droppedFacts?: readonly string[]
   readonly countTokens: CountTokens
   readonly createId: CreateId
 }
@@ -123,6 +124,7 @@ export const planSummary = (
     summaryMessageId: summary.messageId,
     replacedMessageIds,
     writtenBy: input.writtenBy,
+    droppedFacts: input.droppedFacts ?? [],
   }
   const removed = replacedMessageIds.map((messageId) => ({ messageId, state: 'summarized' as const }))
   const cost = editCost(context, [...kept, summary])

@@ -44,7 +44,7 @@ export const createContextTools = ({
 
   return {
     summary_context: async ({ caller, snapshot, callerMessageId }, { span }): Promise<PreparedTool> => {
-      const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, signal: caller.signal })
+      const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, caller })
       if ('outcome' in prepared) throw refused(prepared)
       const { plan, written } = prepared
       return {

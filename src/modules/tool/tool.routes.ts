@@ -3,36 +3,12 @@ import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
 import { sessionParams } from '../session/session.routes.ts'
-import { toMeasureBody } from '../session/session-body.ts'
 import { type ModelOutputBody, toolComponents } from './tool.schemas.ts'
 import type { ToolService } from './tool.service.ts'
-import type { StepAnswer, ToolAnswer } from './tool-answers.ts'
+import { toStepAnswerBody, toToolAnswerBody } from './tool-body.ts'
 import { toolDefinitions, toolKeys } from './tool-definitions.ts'
 import { formatTools, type ToolFormat, toolFormats } from './tool-formats.ts'
 import { toolBodies } from './tool-parameters.ts'
-
-const toToolAnswerBody = (answer: ToolAnswer) => ({
-  tool: answer.tool,
-  step_id: answer.stepId,
-  result: answer.result,
-  context: toMeasureBody(answer.context),
-  degraded: answer.degraded,
-})
-
-const toStepAnswerBody = (step: StepAnswer) => ({
-  step_id: step.stepId,
-  ...(step.think === null ? {} : { think: step.think }),
-  ...(step.answer === null ? {} : { answer: step.answer }),
-  calls: step.calls.map((call) => ({
-    tool_call_id: call.toolCallId,
-    name: call.name,
-    status: call.status,
-    ...(call.problem === null ? { result: call.result } : { problem: call.problem }),
-  })),
-  messages: step.messages,
-  violations: step.violations,
-  context: toMeasureBody(step.context),
-})
 
 export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }): void => {
   for (const component of toolComponents) app.addSchema(component)
