@@ -18,9 +18,7 @@ const afterToolCall: readonly ChatMessage[] = [
   {
     role: 'assistant',
     content: '',
-    tool_calls: [
-      { id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '{"city": "Paris"}' } },
-    ],
+    tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'get_weather', arguments: '{"city": "Paris"}' } }],
   },
   { role: 'tool', tool_call_id: 'call_1', content: 'sunny' },
 ]
