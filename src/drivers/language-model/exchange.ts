@@ -24,34 +24,38 @@ export type ExchangeOptions = {
   readonly onFailure: (failure: Failure) => void
 }
 
+const attempt = async <T>(send: () => Promise<T>, windowTokens: () => number | null): Promise<Outcome<T>> => {
+  try {
+    return { answer: await send() }
+  } catch (error) {
+    return { failure: failureOf(error, windowTokens()) }
+  }
+}
+
 export const createExchange = ({ breaker, windowTokens, onFailure }: ExchangeOptions): Exchange => {
-  const attempt = async <T>(send: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<Outcome<T>> => {
-    breaker.ensureMayCall()
-    try {
-      const answer = await send(signal)
-      breaker.noteAnswer()
-      return { answer }
-    } catch (error) {
-      if (signal.aborted) {
-        if (isAppError(signal.reason, 'inference.deadline')) breaker.noteFailure()
-        throw signal.reason
-      }
-      const failure = failureOf(error, windowTokens())
-      if (failure.isAway) breaker.noteFailure()
-      else breaker.noteAnswer()
-      onFailure(failure)
-      return { failure }
-    }
+  const attemptTwice = async <T>(send: () => Promise<T>, { signal, endsAtMs }: ExchangeLimits): Promise<Outcome<T>> => {
+    const first = await attempt(send, windowTokens)
+    const retryMs = 'failure' in first ? first.failure.retryMs : null
+    if (signal.aborted || retryMs === null || performance.now() + retryMs >= endsAtMs) return first
+    await sleep(retryMs, undefined, { signal }).catch(() => {})
+    return signal.aborted ? first : attempt(send, windowTokens)
   }
 
-  return async (send, { signal, endsAtMs }) => {
-    const first = await attempt(send, signal)
-    if ('answer' in first) return first.answer
-    const { error, retryMs } = first.failure
-    if (retryMs === null || performance.now() + retryMs >= endsAtMs) throw error
-    await sleep(retryMs, undefined, { signal }).catch(() => signal.throwIfAborted())
-    const second = await attempt(send, signal)
-    if ('answer' in second) return second.answer
-    throw second.failure.error
+  return async (send, limits) => {
+    const { signal } = limits
+    breaker.ensureMayCall()
+    const outcome = await attemptTwice(() => send(signal), limits)
+    if ('answer' in outcome) {
+      breaker.noteAnswer()
+      return outcome.answer
+    }
+    if (signal.aborted) {
+      if (isAppError(signal.reason, 'inference.deadline')) breaker.noteFailure()
+      throw signal.reason
+    }
+    if (outcome.failure.isAway) breaker.noteFailure()
+    else breaker.noteAnswer()
+    onFailure(outcome.failure)
+    throw outcome.failure.error
   }
 }
