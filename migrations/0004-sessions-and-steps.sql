@@ -81,8 +81,14 @@ create table step (
   violations jsonb not null default '[]',
   context_version_before bigint not null,
   context_version_after bigint not null,
+  -- What the model's server said of the turn; all null where the service itself asked no model.
+  model text,
+  prompt_token_ids integer[],
+  token_ids integer[],
+  logprobs double precision[],
   created_at timestamptz not null default now(),
-  primary key (tenant_id, session_id, step_id)
+  primary key (tenant_id, session_id, step_id),
+  check (cardinality(token_ids) = cardinality(logprobs))
 );
 create unique index step_by_order on step (tenant_id, session_id, step_order);
 
@@ -93,12 +99,13 @@ create table tool_call (
   ordinal integer not null,
   tool_call_id text not null,
   name text not null,
-  arguments jsonb not null,
+  -- json keeps the order of keys, so that a model reads the same text of a call however often it is read.
+  arguments json not null,
   status text not null check (status in ('ok', 'error')),
   -- Did memory or context change? Rewards count these and nothing else.
   effective boolean not null,
-  result jsonb,
-  problem jsonb,
+  result json,
+  problem json,
   created_at timestamptz not null default now(),
   primary key (tenant_id, session_id, step_id, ordinal)
 );

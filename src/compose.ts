@@ -1,7 +1,8 @@
 /** Wires the modules over given ports; knows no driver. The service and the tests are put together by this alone. */
 import type { Logger } from 'pino'
 import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
-import { type ContextService, createContextService, type Summarize } from './modules/context/context.service.ts'
+import { type ContextService, createContextService } from './modules/context/context.service.ts'
+import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'

@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { NewMessage } from '../../src/modules/context/plan-append.ts'
 import { findCalls } from '../../src/modules/trajectory/step.repository.ts'
 import type { Caller } from '../../src/shared/caller.ts'
@@ -91,21 +90,40 @@ describe('the context of a session', () => {
     ])
   })
 
-  it('C8: of two edits made from the same version one succeeds and the other gets 409', async () => {
-    const sessionId = await startSession()
-    const version = (await read(sessionId)).version
-    const both = await Promise.allSettled([
-      call(sessionId, 'summary_context', { span: 'all' }),
-      call(sessionId, 'summary_context', { span: 'all' }),
-    ])
-    const rejected = both.filter((one) => one.status === 'rejected')
-    if (rejected.length === 0) {
-      // They ran one after the other, which is fine too: then there are two edits.
-      expect((await read(sessionId)).version).toBe(version + 2)
-      return
-    }
-    expect(rejected.map(({ reason }) => [reason.status])).toEqual([[expect.toBeOneOf([409, 422])]])
+  it('C8: of two calls that plan on the same version one edits and the other gets 409, and both are recorded', async () => {
+    const sessionId = await startSession(chatter, { filterThreshold: 0.2 })
+    const { version } = await read(sessionId)
+    const { embed } = modules.embedder
+    // Each FILTER asks twice, after it has read the context: nobody gets an answer before both have read it.
+    const askedMax = 4
+    let asked = 0
+    let letAllGo = () => {}
+    const allAsked = new Promise<void>((resolve) => {
+      letAllGo = resolve
+    })
+    const embedder = vi.spyOn(modules.embedder, 'embed').mockImplementation(async (...args) => {
+      asked += 1
+      if (asked === askedMax) letAllGo()
+      await allAsked
+      return embed(...args)
+    })
+    const filter = () => call(sessionId, 'filter_context', { criteria: 'weather in city' })
+    const both = await Promise.allSettled([filter(), filter()]).finally(() => embedder.mockRestore())
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    const reasons = both.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
+    expect(reasons).toMatchObject([{ code: 'context.version_conflict', status: 409, retryable: true }])
     expect((await read(sessionId)).version).toBe(version + 1)
+    const { data } = await modules.contexts.listEdits(caller, sessionId, { cursor: null, limit: 10 })
+    expect(data).toHaveLength(1)
+    const recorded = await modules.database.read(caller.tenantId, (tx) =>
+      tx.query<{ status: string; effective: boolean }>(
+        sql`select status, effective from tool_call where session_id = ${sessionId} order by status desc`,
+      ),
+    )
+    expect(recorded).toEqual([
+      { status: 'ok', effective: true },
+      { status: 'error', effective: false },
+    ])
   })
 
   it('C8: an edit that was planned on a version that has passed is refused and changes nothing', async () => {
@@ -168,38 +186,37 @@ describe('the context of a session', () => {
     expect((await read(sessionId)).messages).toHaveLength(chatter.length)
   })
 
-  it('runs what a model wrote call after call, and stores the call with its results when asked to', async () => {
-    const sessionId = await startSession()
-    const output =
-      '<think>Keep it.</think><tool_call>[{"name":"Add_memory","arguments":{"content":"Bob is seven"}},' +
-      '{"name":"Retrieve_memory","arguments":{"query":"how old is Bob?"}},{"name":"Sing","arguments":{}},' +
-      '{"name":"Update_memory","arguments":{"memory_id":"mem_00000000000000000000000000000000","content":"x"}}]</tool_call>'
-    const step = await modules.tools.callAll(caller, { sessionId, output: { output, append: true } })
-    expect(step.calls.map(({ name, status, problem }) => [name, status, problem?.code ?? null])).toEqual([
-      ['Add_memory', 'ok', null],
-      ['Retrieve_memory', 'ok', null],
-      ['Sing', 'error', 'tool.unknown_tool'],
-      ['Update_memory', 'error', 'memory.not_found'],
+  it('a summary keeps nothing of what RETRIEVE showed, so a fact that changed since does not come back', async () => {
+    const sessionId = await startSession([
+      { role: 'user', content: 'The landlord gives us the keys a week later. What date did we have?' },
     ])
-    const tail = (await read(sessionId)).messages.slice(-5)
-    expect(tail.map(({ role }) => role)).toEqual(['assistant', 'tool', 'tool', 'tool', 'tool'])
-    expect(tail[2]?.recalledMemoryIds).toHaveLength(1)
+    const { result: added } = await call(sessionId, 'add_memory', { content: 'The move is on Saturday 21 June' })
+    const { result: found } = await call(sessionId, 'retrieve_memory', { query: 'date of the move' })
+    expect(JSON.stringify(found.memories)).toContain('21 June')
+    await call(sessionId, 'update_memory', { memory_id: added.memory_id, content: 'The move is on Saturday 28 June' })
+    const messages: readonly NewMessage[] = [
+      { role: 'assistant', content: 'I changed the date, everything else stays as we planned it.' },
+      { role: 'user', content: 'Thank you! What else is open?' },
+    ]
+    await modules.contexts.append(caller, { sessionId, messages, expected: null })
+    const { result } = await call(sessionId, 'summary_context', { span: 'all' })
+    expect(result.replaced_message_ids).toContain(found.message_id)
+    expect(result.summary).toContain('I changed the date')
+    expect(JSON.stringify((await read(sessionId)).messages)).not.toContain('21 June')
+    const again = await call(sessionId, 'retrieve_memory', { query: 'date of the move' })
+    expect(again.result).toMatchObject({ memories: [{ content: 'The move is on Saturday 28 June' }] })
   })
 
-  it('M2: a step that is sent again with its idempotency key runs no call twice', async () => {
-    const sessionId = await startSession()
-    const requestHash = createHash('sha256').update('step').digest()
-    const retried = { ...caller, idempotency: { key: 'step-1', requestHash } }
-    const output =
-      '<think>x</think><tool_call>[{"name":"Add_memory","arguments":{"content":"Counted once"}}]</tool_call>'
-    const before = (await modules.agents.get(caller, 'bot')).memoryCount
-    const first = await modules.tools.callAll(retried, { sessionId, output: { output, append: false } })
-    await modules.database.transact(caller.tenantId, (tx) =>
-      tx.query(sql`delete from idempotency_key where idempotency_key = 'step-1'`),
+  it('a span of nothing but recalled memories is replaced by a shorter summary that says so', async () => {
+    const sessionId = await startSession([{ role: 'user', content: 'What did we plan?' }])
+    const content = 'Ana pays the rent in May and the movers in June, from the account in Porto'
+    await call(sessionId, 'add_memory', { content })
+    await call(sessionId, 'retrieve_memory', { query: 'who pays the rent?' })
+    const { result } = await call(sessionId, 'summary_context', { span: 'all' })
+    expect(result.summary).toMatch(
+      /^Summary of 2 messages .*\n- nothing to quote: a call of Retrieve_memory\.\n- memory: \d memor/,
     )
-    const second = await modules.tools.callAll(retried, { sessionId, output: { output, append: false } })
-    expect(second.calls).toEqual(first.calls)
-    expect((await modules.agents.get(caller, 'bot')).memoryCount).toBe(before + 1)
+    expect(result.tokens_after).toBeLessThan(Number(result.tokens_before))
   })
 
   it('a key that is bound to other agents does not find the session', async () => {

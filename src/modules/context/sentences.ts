@@ -1,8 +1,8 @@
 /**
- * Cuts a message into pieces that can stand alone in a summary. Fenced code is one piece while it is short and is dropped
- * when it is long; JSON yields one piece for each entry; list items and headings stand by themselves; the rest is cut
- * into sentences at a full stop, question or exclamation mark (CJK ones too), but not after abbreviations, initials or
- * before a lower-case letter. One pass over the text, pieces in the order of the text.
+ * Cuts a text into pieces that can stand alone in a summary. Fenced code is one piece while it is short and is dropped
+ * when it is long; list items and headings stand by themselves; the rest is cut into sentences at a full stop, question
+ * or exclamation mark (CJK ones too), but not after abbreviations, initials or before a lower-case letter. One pass over
+ * the text, pieces in the order of the text.
  */
 const pieceCharsMax = 320
 const codeCharsMax = 240
@@ -47,17 +47,6 @@ const sentencesOf = (paragraph: string): readonly string[] => {
   return sentences
 }
 
-const jsonPieces = (text: string): readonly string[] | null => {
-  if (!/^[[{]/.test(text)) return null
-  try {
-    const value: unknown = JSON.parse(text)
-    if (Array.isArray(value)) return value.map((entry) => (typeof entry === 'string' ? entry : JSON.stringify(entry)))
-    return Object.entries(value as object).map(([key, entry]) => `${key}: ${JSON.stringify(entry)}`)
-  } catch {
-    return null
-  }
-}
-
 const standsAlone = /^(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>|\|)\s/
 
 /** Joins wrapped lines into paragraphs; list items, headings and what follows a blank line start a new one. */
@@ -75,16 +64,15 @@ const paragraphsOf = (text: string): readonly string[] => {
   return paragraphs
 }
 
-/** Pieces of a text, each of 320 characters at most, none blank. */
-export const splitSentences = (text: string): readonly string[] => {
-  const trimmed = text.trim()
-  const pieces = jsonPieces(trimmed) ?? proseAndCodePieces(trimmed)
-  return pieces.map((piece) => clip(piece.trim())).filter((piece) => /[\p{L}\p{N}]/u.test(piece))
-}
-
 /** Text between two ``` fences is code: every second part. */
 const proseAndCodePieces = (text: string): readonly string[] =>
   text.split('```').flatMap((part, index) => {
     if (index % 2 === 0) return paragraphsOf(part).flatMap(sentencesOf)
     return part.length <= codeCharsMax ? [`\`\`\`${part}\`\`\``] : []
   })
+
+/** Pieces of a text, each of 320 characters at most, none blank. */
+export const splitSentences = (text: string): readonly string[] =>
+  proseAndCodePieces(text.trim())
+    .map((piece) => clip(piece.trim()))
+    .filter((piece) => /[\p{L}\p{N}]/u.test(piece))

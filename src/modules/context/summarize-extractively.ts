@@ -4,17 +4,16 @@
  * facts not yet covered, minus the likeness to what is taken already; near repetitions are never taken. What was taken
  * is shown in the order of the conversation, with who said it.
  *
+ * What must not be quoted (quotable-text.ts) is named instead, so that whoever reads the summary knows that something
+ * was there and how to get it again; where nothing can be quoted, that is all the summary says.
+ *
  * Deterministic: ties go to the earlier sentence. Every line fits the rest of `tokensMax`, and the whole is counted
  * again.
  */
+import type { SummarizableMessage } from './quotable-text.ts'
 import { addTo, dotWith } from './sentence-vectors.ts'
-import {
-  fullness,
-  type Sentence,
-  type SummarizableMessage,
-  type WeighedSentences,
-  weighSentences,
-} from './weigh-sentences.ts'
+import { memoryNoteOf, unquotedNotes } from './unquoted-notes.ts'
+import { fullness, type Sentence, type WeighedSentences, weighSentences } from './weigh-sentences.ts'
 
 /** `bullets`: a line for each sentence; `prose`: the sentences of one speaker run on. */
 export type SummaryStyle = 'bullets' | 'prose'
@@ -23,6 +22,8 @@ const candidatesMax = 300
 const repetition = 0.7
 /** Below this a sentence is not worth its tokens, unless it is all there is. */
 const gainMin = 0.1
+/** The note on memories takes this share of a summary at most, otherwise it is left out. */
+const noteShareMax = 0.25
 
 const lineOf = ({ speaker, text }: Pick<Sentence, 'speaker' | 'text'>): string =>
   speaker === '' ? text : `${speaker}: ${text}`
@@ -88,6 +89,10 @@ const choose = ({ sentences, termCount }: WeighedSentences, { tokensMax, countTe
   return chosen
 }
 
+/** The longest text that fits. */
+const firstThatFits = (texts: readonly string[], { tokensMax, countText }: Limit): string =>
+  texts.find((text) => countText(text) <= tokensMax) ?? ''
+
 /**
  * A summary of at most `tokensMax` tokens as `countText` counts them; empty when not even its header and one sentence
  * fit. To make a summary shorter than its span, `tokensMax` is `summaryTokensMax` of the span at most.
@@ -98,12 +103,20 @@ export const summarizeExtractively = ({
   countText,
   style = 'bullets',
 }: Limit & { readonly messages: readonly SummarizableMessage[]; readonly style?: SummaryStyle }): string => {
+  if (messages.length === 0) return ''
   const header = headerOf(messages)
-  const limit = { tokensMax: tokensMax - countText(header), countText }
-  let chosen = choose(weighSentences(messages), limit)
+  const weighed = weighSentences(messages)
+  if (weighed.sentences.length === 0) {
+    const texts = unquotedNotes(messages).map((notes) => [header, ...notes].join('\n'))
+    return firstThatFits(texts, { tokensMax, countText })
+  }
+  const memoryNote = memoryNoteOf(messages)
+  const note = memoryNote !== null && countText(memoryNote) <= tokensMax * noteShareMax ? [memoryNote] : []
+  const frame = countText([header, ...note].join('\n'))
+  let chosen = choose(weighed, { tokensMax: tokensMax - frame, countText })
   while (chosen.length > 0) {
     const inOrder = [...chosen].sort((one, other) => one.order - other.order)
-    const text = [header, ...writers[style](inOrder)].join('\n')
+    const text = [header, ...writers[style](inOrder), ...note].join('\n')
     if (countText(text) <= tokensMax) return text
     chosen = chosen.slice(0, -1)
   }

@@ -2,15 +2,9 @@
  * What a sentence is worth in a summary: its centrality (sentence-vectors.ts), and what makes it matter to an agent:
  * facts, decisions and obligations, the user's own words, an opening sentence, an earlier summary, and being recent.
  */
-import type { ContextMessage } from './context-types.ts'
 import { factsOf } from './facts-of.ts'
+import { quotableTexts, type SummarizableMessage } from './quotable-text.ts'
 import { centralities, type SentenceVector, sentenceVectors } from './sentence-vectors.ts'
-import { cutText, splitSentences } from './sentences.ts'
-
-export type SummarizableMessage = Pick<
-  ContextMessage,
-  'role' | 'name' | 'content' | 'kind' | 'toolCalls' | 'contextPosition'
->
 
 export type Sentence = {
   readonly order: number
@@ -23,26 +17,21 @@ export type Sentence = {
 
 export type WeighedSentences = { readonly sentences: readonly Sentence[]; readonly termCount: number }
 
-type Piece = { readonly message: SummarizableMessage; readonly text: string; readonly isFirst: boolean }
+type Piece = {
+  readonly message: SummarizableMessage
+  readonly speaker: string
+  readonly text: string
+  readonly isFirst: boolean
+}
 
 const termsOfFullSentence = 8
-const ownHeader = /^Summary of \d+ messages? \([#\d-]+\)\n/
 const decision =
   /\b(?:decid\w+|agreed (?:to|that|on)|we(?:'|’)?ll|we will|i will|must|should not|do not|don't|prefer\w*|need(?:s|ed)? to|deadline|remember that|chose|plan(?:s|ned|ning)? to|conclu\w+|fail(?:s|ed|ure)|fixed|error)\b/i
 
-const callText = (message: SummarizableMessage): readonly string[] =>
-  (message.toolCalls ?? []).map((call) => `called ${call.function.name} ${cutText(call.function.arguments, 160)}`)
-
-const piecesOf = (message: SummarizableMessage): readonly Piece[] => {
-  const isSummary = message.kind === 'summary'
-  const sentences = splitSentences(isSummary ? message.content.replace(ownHeader, '') : message.content)
-  const texts = isSummary ? sentences.map((text) => text.replace(/^- /, '')) : [...sentences, ...callText(message)]
-  return texts.map((text, index) => ({ message, text, isFirst: index === 0 }))
-}
-
-/** An earlier summary names its speakers itself. */
-const speakerOf = ({ role, name, kind }: SummarizableMessage): string =>
-  kind === 'summary' ? '' : name === null ? role : `${role} ${name}`
+const piecesOf = (messages: readonly SummarizableMessage[]): readonly Piece[] =>
+  quotableTexts(messages).flatMap(({ message, speaker, pieces }) =>
+    pieces.map((text, index) => ({ message, speaker, text, isFirst: index === 0 })),
+  )
 
 /** A fact counts for less the more sentences repeat it: a name that all of them hold tells nothing. */
 const factWorth = (facts: ReadonlySet<string>, holders: ReadonlyMap<string, number>): number =>
@@ -70,9 +59,9 @@ const countHolders = (factSets: readonly ReadonlySet<string>[]): ReadonlyMap<str
   return holders
 }
 
-/** Every sentence of the messages, in order, with its worth. */
+/** Every sentence that may be quoted, in order, with its worth. */
 export const weighSentences = (messages: readonly SummarizableMessage[]): WeighedSentences => {
-  const pieces = messages.flatMap(piecesOf)
+  const pieces = piecesOf(messages)
   const texts = pieces.map((piece) => piece.text)
   const { vectors, termCount } = sentenceVectors(texts)
   const central = centralities(vectors, termCount)
@@ -84,7 +73,7 @@ export const weighSentences = (messages: readonly SummarizableMessage[]): Weighe
     const recency = (0.1 * order) / pieces.length
     const value = (central[order] ?? 0) + 0.15 * factWorth(facts, holders) + bonusOf(piece) + recency
     const worth = value * fullness(vector.terms.length) + decisionWorth(piece.text, vector.terms.length)
-    return { order, speaker: speakerOf(piece.message), text: piece.text, facts, vector, worth }
+    return { order, speaker: piece.speaker, text: piece.text, facts, vector, worth }
   })
   return { sentences, termCount }
 }

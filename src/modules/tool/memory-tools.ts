@@ -71,14 +71,14 @@ export const createMemoryTools = ({
   }
 
   return {
-    add_memory: async ({ caller, snapshot: { session } }, args): Promise<PreparedTool> => {
+    add_memory: async ({ caller, snapshot: { session }, stepOrder }, args): Promise<PreparedTool> => {
       const prepared = await memories.prepareAdd(caller, {
         agentId: session.agentId,
         memory: {
           content: args.content,
           memoryType: args.memory_type,
           metadata: args.metadata as Metadata | undefined,
-          source: { sourceId: session.sessionId, position: session.nextStep },
+          source: { sourceId: session.sessionId, position: stepOrder },
         },
       })
       return {

@@ -2,9 +2,10 @@
  * What a tool is made of beside its definition. `prepare` does the slow part (model, embedder, index) on a snapshot with
  * no transaction open; `apply` is the effect, inside the one short transaction that also records the call.
  */
-import type { TenantTransaction } from '../../ports/database.ts'
+import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
-import type { Snapshot } from '../context/context.service.ts'
+import type { ContextService } from '../context/context.service.ts'
+import type { Snapshot } from '../context/context-store.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import type { ToolArguments, ToolKey } from './tool-parameters.ts'
 
@@ -20,6 +21,8 @@ export type RecallForm =
 export type ToolRun = {
   readonly caller: Caller
   readonly snapshot: Snapshot
+  /** The place of the call's step among those of the session. */
+  readonly stepOrder: number
   /** The assistant message that makes the call, when it stands in the context. */
   readonly callerMessageId: string | null
   readonly recall: RecallForm
@@ -41,3 +44,16 @@ export type PreparedTool = {
 }
 
 export type Tools = { readonly [Key in ToolKey]: (run: ToolRun, args: ToolArguments[Key]) => Promise<PreparedTool> }
+
+/** What running a call takes, by whichever door it comes. */
+export type ToolRunner = {
+  readonly database: Database
+  readonly contexts: ContextService
+  readonly tools: Tools
+  readonly onCall: (call: { readonly tool: ToolKey; readonly status: 'ok' | 'error' }) => void
+}
+
+export const prepareTool = <Key extends ToolKey>(
+  tools: Tools,
+  { key, run, args }: { readonly key: Key; readonly run: ToolRun; readonly args: ToolArguments[Key] },
+): Promise<PreparedTool> => tools[key](run, args)

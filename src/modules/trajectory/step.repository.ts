@@ -15,6 +15,16 @@ export type RecordedCall = {
   readonly problem: unknown
 }
 
+/** What the model's server said of a turn: what it read and wrote, token by token; nothing is ever tokenised again. */
+export type Generation = {
+  /** With its version. */
+  readonly model: string
+  readonly promptTokenIds: readonly number[]
+  readonly tokenIds: readonly number[]
+  /** Of each of `tokenIds`. */
+  readonly logprobs: readonly number[]
+}
+
 export type NewStep = {
   readonly sessionId: string
   readonly stepId: string
@@ -23,28 +33,38 @@ export type NewStep = {
   readonly answer: string | null
   readonly violations: readonly unknown[]
   readonly contextVersion: number
+  /** Null where the service itself asked no model. */
+  readonly generation: Generation | null
 }
 
 /** `exists`: a step with this id was opened before; `refused`: the session is closed or gone. */
-export type OpenedStep = 'opened' | 'exists' | 'refused'
+export type OpenedStep =
+  | { readonly outcome: 'opened' | 'exists'; readonly stepOrder: number }
+  | { readonly outcome: 'refused' }
 
 /** Takes the session's next step, once per id. */
 export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<OpenedStep> => {
-  const rows = await tx.query<{ opened: number }>(sql`
-    with turn as (
+  const { model = null, promptTokenIds = null, tokenIds = null, logprobs = null } = step.generation ?? {}
+  const [row] = await tx.query<{ existing: number | null; opened: number | null }>(sql`
+    with existing as (
+      select step_order from step
+      where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and step_id = ${step.stepId}
+    ), turn as (
       update session set next_step = next_step + 1
       where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and status = 'open'
+        and not exists (select from existing)
       returning next_step
     ), recorded as (
       insert into step (tenant_id, session_id, step_id, step_order, door, think, answer, violations,
-        context_version_before, context_version_after)
+        context_version_before, context_version_after, model, prompt_token_ids, token_ids, logprobs)
       select ${tx.tenantId}, ${step.sessionId}, ${step.stepId}, next_step, ${step.door}, ${step.think}, ${step.answer},
-        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion}
-      from turn on conflict do nothing returning 1
+        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion}, ${model},
+        ${promptTokenIds}::integer[], ${tokenIds}::integer[], ${logprobs}::double precision[]
+      from turn returning step_order
     )
-    select (select count(*) from recorded) as opened from turn`)
-  if (rows[0] === undefined) return 'refused'
-  return rows[0].opened === 1 ? 'opened' : 'exists'
+    select (select step_order from existing) as existing, (select step_order from recorded) as opened`)
+  if (row?.opened != null) return { outcome: 'opened', stepOrder: row.opened }
+  return row?.existing == null ? { outcome: 'refused' } : { outcome: 'exists', stepOrder: row.existing }
 }
 
 /** Adds one call to a step, in the transaction of the call's effect. */
@@ -66,8 +86,8 @@ export const recordCall = async (
     insert into tool_call (tenant_id, session_id, step_id, ordinal, tool_call_id, name, arguments, status, effective,
       result, problem)
     values (${tx.tenantId}, ${sessionId}, ${stepId}, ${ordinal}, ${call.toolCallId}, ${call.name},
-      ${JSON.stringify(call.arguments ?? {})}::jsonb, ${call.status}, ${call.effective},
-      ${JSON.stringify(call.result ?? null)}::jsonb, ${JSON.stringify(call.problem ?? null)}::jsonb)`)
+      ${JSON.stringify(call.arguments ?? {})}::json, ${call.status}, ${call.effective},
+      ${JSON.stringify(call.result ?? null)}::json, ${JSON.stringify(call.problem ?? null)}::json)`)
 }
 
 /** The calls of a step that were recorded, by ordinal. */

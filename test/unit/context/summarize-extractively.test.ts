@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { factsDropped, factsOf } from '../../../src/modules/context/facts-of.ts'
+import type { SummarizableMessage } from '../../../src/modules/context/quotable-text.ts'
 import { splitSentences } from '../../../src/modules/context/sentences.ts'
 import { summarizeExtractively } from '../../../src/modules/context/summarize-extractively.ts'
-import type { SummarizableMessage } from '../../../src/modules/context/weigh-sentences.ts'
 import { countText, makeCall } from '../../support/context-model.ts'
 
 const message = (role: SummarizableMessage['role'], content: string, contextPosition: number): SummarizableMessage => ({
@@ -12,6 +12,8 @@ const message = (role: SummarizableMessage['role'], content: string, contextPosi
   name: null,
   kind: 'appended',
   toolCalls: null,
+  toolCallId: null,
+  recalledMemoryIds: [],
 })
 
 const talk = [
@@ -47,9 +49,8 @@ describe('the extractive summary', () => {
     expect(countText(summarize(talk, tokensMax))).toBeLessThanOrEqual(tokensMax)
   })
 
-  it('is empty when nothing fits, and for messages that say nothing', () => {
+  it('is empty when nothing fits, and for no messages', () => {
     expect(summarize(talk, 5)).toBe('')
-    expect(summarize([message('user', '   ', 0)])).toBe('')
     expect(summarize([])).toBe('')
   })
 
@@ -62,17 +63,81 @@ describe('the extractive summary', () => {
     expect(summary).toMatch(/^user: .*offsite\. Dr\. Okafor/m)
   })
 
-  it('tells what was called', () => {
-    const call = { ...message('assistant', '', 0), toolCalls: [makeCall('call_0', 'find_hotel')] }
-    expect(summarize([call])).toContain('assistant: called find_hotel {"city":"Lisbon"}')
-  })
-
   it('carries an earlier summary on without its heading and bullets', () => {
     const earlier = { ...message('user', summarize(talk), 3), kind: 'summary' as const }
     const summary = summarize([earlier, message('user', 'The hotel must have 9 double rooms and a garden.', 10)], 200)
     expect(summary.match(/Summary of/g)).toHaveLength(1)
     expect(summary).toContain('\n- user: We decided on Lisbon')
     expect(summary).toContain('- user: The hotel must have 9 double rooms')
+  })
+
+  describe('over a span with tool calls', () => {
+    const stale = "Nora's move to Hamburg is on Saturday 21 June."
+    const memories = { memories: [{ memory_id: 'mem_0198f2', content: stale, metadata: {}, score: 0.8612 }] }
+    const hotels = { results: [{ hotel_id: 'h_8812', name: 'Hotel Avenida', price_eur: 120, score: 0.93 }], page: 1 }
+    const callOf = (id: string, name: string, at: number) => ({
+      ...message('assistant', '', at),
+      toolCalls: [makeCall(id, name)],
+    })
+    const resultOf = (id: string, value: object, at: number) => ({
+      ...message('tool', JSON.stringify(value), at),
+      toolCallId: id,
+    })
+    const recalled = [
+      { ...callOf('call_1', 'Retrieve_memory', 3), kind: 'recall' as const },
+      { ...resultOf('call_1', memories, 4), kind: 'recall' as const, recalledMemoryIds: ['mem_0198f2'] },
+    ]
+    const span = [
+      message('user', 'The landlord gives us the keys a week later. What date did we have for the move?', 2),
+      ...recalled,
+      message('user', 'The move is now on Saturday 28 June, and I need a hotel in Hamburg for two nights.', 5),
+      callOf('call_2', 'find_hotel', 6),
+      resultOf('call_2', hotels, 7),
+      callOf('call_3', 'Update_memory', 8),
+      resultOf('call_3', { memory_id: 'mem_0198f2', version: 2 }, 9),
+      message('assistant', 'I changed the date to 28 June and found the Hotel Avenida for 120 euros a night.', 10),
+    ]
+
+    it('a fact that RETRIEVE showed does not outlive its change', () => {
+      const summary = summarize(span, 400)
+      expect(summary).not.toContain('21 June')
+      expect(summary).toContain('28 June')
+      expect(summary.split('\n').at(-1)).toBe('- memory: 1 memory was shown; retrieve again what matters.')
+    })
+
+    it('what other tools answered is quoted as text, and no id or bracket is', () => {
+      const summary = summarize(span, 400)
+      expect(summary).toContain('- tool find_hotel: name: Hotel Avenida; price eur: 120')
+      expect(summary).not.toMatch(/[{}"]|mem_|h_8812|0\.\d\d/)
+    })
+
+    it('the note on memories gives way to what was said when there is little room', () => {
+      const summary = summarize(span, 44)
+      expect(summary).not.toContain('memory was shown')
+      expect(summary).toContain('June')
+    })
+
+    it('with nothing to quote names what it replaced, shorter where there is less room', () => {
+      const calls = [...recalled, callOf('call_2', 'find_hotel', 6)]
+      expect(summarize(calls)).toBe(
+        'Summary of 3 messages (#3-#6)\n- nothing to quote: 2 calls of Retrieve_memory, find_hotel.\n- memory: 1 memory was shown; retrieve again what matters.',
+      )
+      expect(summarize(calls, 32)).toBe(
+        'Summary of 3 messages (#3-#6)\n- nothing to quote: 2 calls of Retrieve_memory, find_hotel.',
+      )
+      expect(summarize(recalled, 32)).toBe(
+        'Summary of 2 messages (#3-#4)\n- memory: 1 memory was shown; retrieve again what matters.',
+      )
+      expect(summarize([message('user', '   ', 0)])).toBe('Summary of 1 message (#0)\n- nothing to quote.')
+      expect(summarize(calls, 5)).toBe('')
+    })
+
+    it('an earlier note on memories is not quoted', () => {
+      const earlier = { ...message('user', summarize(span, 400), 2), kind: 'summary' as const }
+      expect(summarize([earlier, message('assistant', 'The hotel is booked for two nights.', 11)], 300)).not.toContain(
+        'retrieve again',
+      )
+    })
   })
 
   it('500 messages take a moment', () => {
@@ -89,11 +154,15 @@ describe('the extractive summary', () => {
     expect(performance.now() - startedMs).toBeLessThan(250)
   })
 
-  it.each(['.', '"', 'a', '```', '- ', '\n', '。', '{', '[['])('128 KiB of %j take a moment', (text) => {
-    const startedMs = performance.now()
-    summarize([message('tool', text.repeat(131_072 / text.length), 0)])
-    expect(performance.now() - startedMs).toBeLessThan(1_000)
-  })
+  it.each(['.', '"', 'a', '```', '- ', '\n', '。', '{', '[[', '[{', '{"a":"', '"a":1 ', '<think>', '{ '])(
+    '128 KiB of %j take a moment',
+    (text) => {
+      const startedMs = performance.now()
+      for (const role of ['tool', 'assistant'] as const)
+        summarize([message(role, text.repeat(131_072 / text.length), 0)])
+      expect(performance.now() - startedMs).toBeLessThan(1_000)
+    },
+  )
 })
 
 describe('sentences', () => {
@@ -115,10 +184,9 @@ describe('sentences', () => {
     ])
   })
 
-  it('short code is kept whole, long code is dropped, JSON is cut by entry', () => {
+  it('short code is kept whole, long code is dropped', () => {
     expect(splitSentences('Run\n```\nnpm test. Now\n```')).toEqual(['Run', '```\nnpm test. Now\n```'])
     expect(splitSentences(`Run\n\`\`\`\n${'x = 1\n'.repeat(100)}\`\`\``)).toEqual(['Run'])
-    expect(splitSentences('{"city":"Lisbon","nights":3}')).toEqual(['city: "Lisbon"', 'nights: 3'])
   })
 
   it('are cut to a bounded length, never inside a surrogate pair', () => {

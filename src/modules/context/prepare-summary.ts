@@ -1,0 +1,87 @@
+/** The slow part of a summary: choosing the span, and having its text written, with no transaction open. */
+import type { Database } from '../../ports/database.ts'
+import type { Tokenizer } from '../../ports/tokenizer.ts'
+import type { Caller } from '../../shared/caller.ts'
+import { isAppError } from '../../shared/errors.ts'
+import type { CreateId } from '../../shared/ids.ts'
+import type { StoredSession } from '../session/session.repository.ts'
+import type { ContextMeasure } from '../session/session-types.ts'
+import type { ContextStore, Snapshot } from './context-store.ts'
+import type { Context, EditPlan, Refusal, SummaryWriter } from './context-types.ts'
+import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary.ts'
+import type { SummaryStyle } from './summarize-extractively.ts'
+
+export type WrittenSummary = { readonly text: string; readonly writtenBy: SummaryWriter }
+
+/**
+ * Writes one summary of the messages, in order; never fails for want of a model. A model is given what `quotableTexts`
+ * leaves of them and no more: what RETRIEVE showed must not be frozen in a summary.
+ */
+export type Summarize = (
+  messages: Context['messages'],
+  options: { readonly maxTokens: number; readonly style: SummaryStyle; readonly signal: AbortSignal },
+) => Promise<WrittenSummary>
+
+export type PreparedSummary = { readonly plan: EditPlan; readonly written: WrittenSummary }
+
+export type SummaryPreparationOptions = {
+  readonly database: Database
+  readonly store: ContextStore
+  readonly tokenizer: Tokenizer
+  readonly summarize: Summarize
+  readonly createId: CreateId
+}
+
+/** A summary may take this share of the tokens it replaces. */
+const summaryShare = 0.25
+const summaryTokensMin = 48
+
+export const createSummaryPreparation = ({
+  database,
+  store,
+  tokenizer,
+  summarize,
+  createId,
+}: SummaryPreparationOptions) => {
+  /** A summary of the span, planned on the snapshot. */
+  const prepareSummary = async (
+    { session, context }: Snapshot,
+    { span, callerMessageId, signal }: { span: unknown; callerMessageId: string | null; signal: AbortSignal },
+  ): Promise<PreparedSummary | Refusal> => {
+    const selected = selectSummarySpan(context, { span, callerMessageId })
+    if (selected.outcome === 'refused') return selected
+    const style = session.options.summaryStyle ?? 'bullets'
+    const wanted = Math.max(summaryTokensMin, Math.floor(selected.tokens * summaryShare))
+    const maxTokens = Math.min(wanted, summaryTokensMax(selected, tokenizer.countMessage))
+    const written = await summarize(selected.messages, { maxTokens, style, signal })
+    const planned = planSummary(context, {
+      span: selected,
+      summaryText: written.text,
+      writtenBy: written.writtenBy,
+      countTokens: tokenizer.countMessage,
+      createId,
+    })
+    return planned.outcome === 'refused' ? planned : { plan: planned.plan, written }
+  }
+
+  /** When the session asks for it, an append that fills the context is followed by a summary of all of it. */
+  const summarizeUnderPressure = async (caller: Caller, session: StoredSession): Promise<ContextMeasure> => {
+    const { autoSummaryAt } = session.options
+    if (autoSummaryAt === undefined || session.context.pressure < autoSummaryAt) return session.context
+    const snapshot = await store.readSnapshot(caller, session.sessionId)
+    const prepared = await prepareSummary(snapshot, { span: 'all', callerMessageId: null, signal: caller.signal })
+    if ('outcome' in prepared) return snapshot.session.context
+    const fromVersion = snapshot.context.version
+    try {
+      const applied = await database.transact(caller.tenantId, (tx) =>
+        store.applyEdit(tx, { sessionId: session.sessionId, fromVersion, plan: prepared.plan }),
+      )
+      return applied.context
+    } catch (error) {
+      if (!isAppError(error, 'context.version_conflict')) throw error
+      return snapshot.session.context
+    }
+  }
+
+  return { prepareSummary, summarizeUnderPressure }
+}

@@ -1,0 +1,104 @@
+/**
+ * One tool with one set of arguments, as a client calls it: a step of its own. The snapshot is read, the slow part is
+ * prepared, and then the effect, the step, its call and the answer under the Idempotency-Key are one transaction.
+ */
+import type { Caller } from '../../shared/caller.ts'
+import { type AppError, isAppError } from '../../shared/errors.ts'
+import type { CreateId } from '../../shared/ids.ts'
+import type { Snapshot } from '../context/context-store.ts'
+import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import { sessionClosed } from '../session/session.errors.ts'
+import { type NewStep, openStep, type RecordedCall, recordCall, type StepDoor } from '../trajectory/step.repository.ts'
+import { invalidArguments } from './tool.errors.ts'
+import { problemOf, type ToolAnswer } from './tool-answers.ts'
+import { parseModelArguments, parseToolArguments } from './tool-arguments.ts'
+import { toolDefinitions } from './tool-definitions.ts'
+import type { ToolKey } from './tool-parameters.ts'
+import { prepareTool, type ToolRun, type ToolRunner } from './tool-run.ts'
+
+export type ToolCallOptions = ToolRunner & {
+  readonly idempotency: Idempotency
+  readonly createId: CreateId
+  readonly onMemoryWrite: () => void
+}
+
+type MadeCall = Pick<RecordedCall, 'toolCallId' | 'name' | 'arguments'>
+
+/** Failures that are none of the tool's: they leave no step. */
+const isOfTheDoor = ({ code }: AppError): boolean => code.startsWith('idempotency.') || code.startsWith('session.')
+
+export const createToolCall = ({
+  database,
+  idempotency,
+  contexts,
+  tools,
+  createId,
+  onMemoryWrite,
+  onCall,
+}: ToolCallOptions) => {
+  const newStep = ({ session, context }: Snapshot, door: StepDoor): NewStep => ({
+    sessionId: session.sessionId,
+    stepId: createId('stp'),
+    door,
+    think: null,
+    answer: null,
+    violations: [],
+    contextVersion: context.version,
+    generation: null,
+  })
+
+  /** Notes a call that failed, so that a trajectory shows it; the failure itself changed nothing (C7). */
+  const recordFailure = async (
+    caller: Caller,
+    { snapshot, door, made, error }: { snapshot: Snapshot; door: StepDoor; made: MadeCall; error: AppError },
+  ): Promise<void> => {
+    const step = newStep(snapshot, door)
+    const { sessionId, stepId, contextVersion } = step
+    const call = { ...made, status: 'error' as const, effective: false, result: null, problem: problemOf(error) }
+    await database.transact(caller.tenantId, async (tx) => {
+      const { outcome } = await openStep(tx, step)
+      if (outcome === 'opened') await recordCall(tx, { sessionId, stepId, ordinal: 0, call, contextVersion })
+    })
+  }
+
+  /** @throws AppError of the arguments, the session or the tool */
+  return async <Key extends ToolKey>(
+    caller: Caller,
+    { sessionId, key, args: raw, door }: { sessionId: string; key: Key; args: unknown; door: StepDoor },
+  ): Promise<ToolAnswer> => {
+    const parsed = door === 'mcp' ? parseModelArguments(key, raw) : parseToolArguments(key, raw)
+    if (!parsed.ok) throw invalidArguments(parsed.errors)
+    const snapshot = await contexts.readSnapshot(caller, sessionId)
+    contexts.ensureOpen(snapshot.session)
+    const toolCallId = createId('stp').replace('stp', 'call')
+    const made: MadeCall = { toolCallId, name: toolDefinitions[key].name, arguments: parsed.value }
+    const stepOrder = snapshot.session.nextStep + 1
+    const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId: null, recall: { form: 'pair' } }
+    try {
+      const answer = await idempotency.runOnce<ToolAnswer>(caller, {
+        agentId: snapshot.session.agentId,
+        operation: async (commit) => {
+          const prepared = await prepareTool(tools, { key, run, args: parsed.value })
+          const step = newStep(snapshot, door)
+          return commit(async (tx) => {
+            if ((await openStep(tx, step)).outcome !== 'opened') throw sessionClosed()
+            const { result, effective, context } = await prepared.apply(tx)
+            const call: RecordedCall = { ...made, status: 'ok', effective, result, problem: null }
+            const after = context ?? snapshot.session.context
+            const { stepId } = step
+            await recordCall(tx, { sessionId, stepId, ordinal: 0, call, contextVersion: after.version })
+            return { tool: key, stepId, result, context: after, degraded: prepared.degraded }
+          })
+        },
+      })
+      onMemoryWrite()
+      onCall({ tool: key, status: 'ok' })
+      return answer
+    } catch (error) {
+      onCall({ tool: key, status: 'error' })
+      if (isAppError(error) && !isOfTheDoor(error))
+        await recordFailure(caller, { snapshot, door, made, error }).catch(() => undefined)
+      throw error
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import { createHash } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Caller } from '../../src/shared/caller.ts'
+import { sql } from '../../src/shared/sql.ts'
+import { createTestModules, type TestModules } from '../support/modules.ts'
+
+describe('the steps of a session', () => {
+  let modules: TestModules
+  let caller: Caller
+
+  beforeAll(async () => {
+    modules = await createTestModules()
+    caller = await modules.makeCaller()
+  })
+  afterAll(() => modules.close())
+
+  const startSession = async () => {
+    const start = modules.contexts.startContext([{ role: 'user', content: 'What do we know of Ana and Bob?' }])
+    return (await modules.sessions.create(caller, { agentId: 'bot' }, start)).sessionId
+  }
+  const read = async (sessionId: string) => (await modules.contexts.readSnapshot(caller, sessionId)).context
+  const stepsOf = (sessionId: string) =>
+    modules.database.read(caller.tenantId, (tx) =>
+      tx.query<{ step_id: string; step_order: number; door: string; model: string | null; token_ids: number[] | null }>(
+        sql`select step_id, step_order, door, model, token_ids from step where session_id = ${sessionId} order by step_order`,
+      ),
+    )
+
+  it('runs what a model wrote call after call, and stores the call with its results when asked to', async () => {
+    const sessionId = await startSession()
+    const output =
+      '<think>Keep it.</think><tool_call>[{"name":"Add_memory","arguments":{"content":"Bob is seven"}},' +
+      '{"name":"Retrieve_memory","arguments":{"query":"how old is Bob?"}},{"name":"Sing","arguments":{}},' +
+      '{"name":"Update_memory","arguments":{"memory_id":"mem_00000000000000000000000000000000","content":"x"}}]</tool_call>'
+    const step = await modules.tools.callAll(caller, { sessionId, output: { output, append: true } })
+    expect(step.calls.map(({ name, status, problem }) => [name, status, problem?.code ?? null])).toEqual([
+      ['Add_memory', 'ok', null],
+      ['Retrieve_memory', 'ok', null],
+      ['Sing', 'error', 'tool.unknown_tool'],
+      ['Update_memory', 'error', 'memory.not_found'],
+    ])
+    const tail = (await read(sessionId)).messages.slice(-5)
+    expect(tail.map(({ role }) => role)).toEqual(['assistant', 'tool', 'tool', 'tool', 'tool'])
+    expect(tail[2]?.recalledMemoryIds).toHaveLength(1)
+  })
+
+  it('M2: a step that is sent again with its idempotency key runs no call twice', async () => {
+    const sessionId = await startSession()
+    const requestHash = createHash('sha256').update('step').digest()
+    const retried = { ...caller, idempotency: { key: 'step-1', requestHash } }
+    const output =
+      '<think>x</think><tool_call>[{"name":"Add_memory","arguments":{"content":"Counted once"}}]</tool_call>'
+    const before = (await modules.agents.get(caller, 'bot')).memoryCount
+    const first = await modules.tools.callAll(retried, { sessionId, output: { output, append: false } })
+    await modules.database.transact(caller.tenantId, (tx) =>
+      tx.query(sql`delete from idempotency_key where idempotency_key = 'step-1'`),
+    )
+    const second = await modules.tools.callAll(retried, { sessionId, output: { output, append: false } })
+    expect(second.calls).toEqual(first.calls)
+    expect((await modules.agents.get(caller, 'bot')).memoryCount).toBe(before + 1)
+  })
+
+  it("a turn of the service's own policy is recorded with its tokens, by its own door and without a key", async () => {
+    const sessionId = await startSession()
+    const generation = { model: 'qwen@7', promptTokenIds: [5, 6], tokenIds: [7, 8, 9], logprobs: [-0.5, -0.125, 0] }
+    const output = { output: '<think>Done.</think><answer>Ana pays in May.</answer>' }
+    const turn = { sessionId, output, door: 'policy' as const, append: true, generation }
+    const step = await modules.tools.runTurn(caller, turn)
+    expect(step).toMatchObject({ answer: 'Ana pays in May.', calls: [], messages: [] })
+    const [recorded] = await modules.database.read(caller.tenantId, (tx) =>
+      tx.query(sql`select door, model, prompt_token_ids, token_ids, logprobs from step where step_id = ${step.stepId}`),
+    )
+    expect(recorded).toEqual({
+      door: 'policy',
+      model: generation.model,
+      prompt_token_ids: generation.promptTokenIds,
+      token_ids: generation.tokenIds,
+      logprobs: generation.logprobs,
+    })
+    expect((await read(sessionId)).messages.at(-1)?.content).toBe('<think>Done.</think>\nAna pays in May.')
+  })
+
+  it("M2: a turn that is run again under its step's id opens no second step and runs no call twice", async () => {
+    const sessionId = await startSession()
+    const toolCalls = [
+      {
+        id: 'call_a',
+        type: 'function',
+        function: { name: 'Add_memory', arguments: '{"content":"Once and only once"}' },
+      },
+    ]
+    const stepId = `stp_${'7'.repeat(32)}`
+    const turn = { sessionId, output: { toolCalls }, door: 'policy' as const, append: true, stepId }
+    const first = await modules.tools.runTurn(caller, turn)
+    const context = await read(sessionId)
+    expect(await modules.tools.runTurn(caller, turn)).toEqual(first)
+    expect(await read(sessionId)).toEqual(context)
+    expect(await stepsOf(sessionId)).toMatchObject([{ step_id: stepId, step_order: 1, door: 'policy' }])
+  })
+
+  it("what ADD stores has the session and its step's order as its source, by every door", async () => {
+    const sessionId = await startSession()
+    const args = { content: 'Added by itself' }
+    await modules.tools.call(caller, { sessionId, key: 'add_memory', args, door: 'http' })
+    const output =
+      '<think>x</think><tool_call>[{"name":"Add_memory","arguments":{"content":"First of an array"}},' +
+      '{"name":"Add_memory","arguments":{"content":"Second of an array"}}]</tool_call>'
+    await modules.tools.callAll(caller, { sessionId, output: { output, append: false } })
+    const orders = (await stepsOf(sessionId)).map(({ step_order: order }) => order)
+    const memories = await modules.database.read(caller.tenantId, (tx) =>
+      tx.query<{ source_position: number }>(
+        sql`select source_position from memory where source_id = ${sessionId} order by source_position`,
+      ),
+    )
+    const [alone = 0, array = 0] = orders
+    expect(memories.map(({ source_position: position }) => position)).toEqual([alone, array, array])
+    expect(array).toBe(alone + 1)
+  })
+})
