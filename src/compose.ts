@@ -112,7 +112,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     duplicateThreshold: () => settings.duplicateThreshold ?? embedder.thresholds.duplicate,
     onWrite,
   })
-  const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
+  const agents = createAgentService({
+    database,
+    vectorIndex,
+    createId,
+    indexTimeoutMs: settings.indexTimeoutMs,
+    forgetTexts: () => embedder.forget?.(),
+  })
   const tenants = createTenantService({
     database,
     idempotency,
@@ -160,7 +166,9 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
       database,
+      clock,
       finishErasure: agents.finishErasure,
+      finishDeletions: tenants.finishDeletions,
       logger,
       intervalMs: settings.maintenanceIntervalMs,
       onPurge: onWrite,

@@ -47,6 +47,7 @@ const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
     }
   },
   checkHealth: (options) => embedder.checkHealth(options),
+  forget: () => embedder.forget?.(),
   close: () => embedder.close(),
 })
 
@@ -98,7 +99,6 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     start: () => {
       indexer.start()
       maintenance.start()
-      void tenants.finishDeletions().catch((error: unknown) => logger.warn({ err: error }, 'a deletion is unfinished'))
     },
     close: async () => {
       await built.app.close()

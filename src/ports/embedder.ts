@@ -30,6 +30,8 @@ export type Embedder = {
     purpose: EmbeddingPurpose,
     options?: { readonly signal?: AbortSignal },
   ): Promise<readonly Float32Array[]>
+  /** Drops whatever was kept of texts. Calls under way still answer, and keep nothing. Absent: nothing is kept. */
+  forget?(): void
   checkHealth(options?: {
     readonly signal?: AbortSignal
   }): Promise<{ readonly ready: boolean; readonly detail: string }>
