@@ -98,7 +98,8 @@ describe('two processes on one database', () => {
         body: { memories: Array.from({ length: 60 }, (_, at) => ({ content: `Stone ${at} of ${agent}` })) },
       })
     const agents = ['left', 'right', 'middle', 'edge']
-    await Promise.all(agents.flatMap((agent) => [batch(one, agent), batch(two, agent)]))
+    const stored = await Promise.all(agents.flatMap((agent) => [batch(one, agent), batch(two, agent)]))
+    expect(stored.map(({ status }) => status)).toEqual(stored.map(() => 200))
     for (const agent of agents)
       await expect
         .poll(async () => (await (await call(two, `/v1/agents/${agent}`)).json()) as object, { timeout: 20_000 })
