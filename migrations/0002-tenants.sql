@@ -10,6 +10,7 @@ create table tenant (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
+create index tenant_deleting on tenant (tenant_id) where status = 'deleting';
 
 create table api_key (
   tenant_id text not null,
@@ -22,6 +23,8 @@ create table api_key (
   agent_ids text[],
   created_at timestamptz not null default now(),
   expires_at timestamptz,
+  -- End of the grace that a rotation gave it. Apart from expires_at, which its successor inherits.
+  retires_at timestamptz,
   revoked_at timestamptz,
   rotated_from text,
   primary key (tenant_id, key_id)

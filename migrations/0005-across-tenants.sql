@@ -52,6 +52,11 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   select tenant_id, erasure_id from public.erasure where status = 'pending' order by requested_at limit row_limit
 $$;
 
+create function find_deleting_tenants(row_limit integer) returns table (tenant_id text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id from public.tenant where status = 'deleting' order by tenant_id limit row_limit
+$$;
+
 create function purge_idempotency_keys() returns bigint
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   with purged as (delete from public.idempotency_key where expires_at <= clock_timestamp() returning expires_at)
@@ -89,8 +94,8 @@ declare
   signature text;
 begin
   foreach signature in array array['lease_agent(integer, boolean)', 'index_lag()', 'find_expired(integer)',
-    'find_pending_erasures(integer)', 'purge_idempotency_keys()', 'list_tenants(text, integer)',
-    'restart_clocks()', 'list_agent_clocks(text, text, integer)']
+    'find_pending_erasures(integer)', 'find_deleting_tenants(integer)', 'purge_idempotency_keys()',
+    'list_tenants(text, integer)', 'restart_clocks()', 'list_agent_clocks(text, text, integer)']
   loop
     execute format('revoke all on function %s from public', signature);
     execute format('grant execute on function %s to agemem_app', signature);

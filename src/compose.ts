@@ -115,7 +115,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     onWrite,
   })
   const memories = createMemoryService({ database, idempotency, tokenizer, clock, additions })
-  const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
+  const agents = createAgentService({
+    database,
+    vectorIndex,
+    createId,
+    indexTimeoutMs: settings.indexTimeoutMs,
+    forgetTexts: () => embedder.forget?.(),
+  })
   const tenants = createTenantService({
     database,
     idempotency,
@@ -163,7 +169,9 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
       database,
+      clock,
       finishErasure: agents.finishErasure,
+      finishDeletions: tenants.finishDeletions,
       logger,
       intervalMs: settings.maintenanceIntervalMs,
       onPurge: onWrite,

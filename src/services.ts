@@ -47,6 +47,7 @@ const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
     }
   },
   checkHealth: (options) => embedder.checkHealth(options),
+  forget: () => embedder.forget?.(),
   close: () => embedder.close(),
 })
 
@@ -98,7 +99,6 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     start: () => {
       indexer.start()
       maintenance.start()
-      void tenants.finishDeletions().catch((error: unknown) => logger.warn({ err: error }, 'a deletion is unfinished'))
     },
     close: async () => {
       await built.app.close()
@@ -108,9 +108,9 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
   }
 }
 
-/** The service with its own parts; closing it closes them too, and so does a failed start. */
-export const createService = async (config: Config, logger: Logger): Promise<Service> => {
-  const { close: closeParts, ...parts } = await openParts(config, logger)
+/** The service with its own parts; closing it closes them too, and so does a failed start. The signal ends the start. */
+export const createService = async (config: Config, logger: Logger, signal?: AbortSignal): Promise<Service> => {
+  const { close: closeParts, ...parts } = await openParts(config, logger, { signal })
   try {
     const service = await createServiceOver(parts, config)
     return {

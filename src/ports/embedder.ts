@@ -23,13 +23,16 @@ export type Embedder = {
   /**
    * One unit vector of `dimensions` per text, in the order of the texts; an empty or blank text yields a zero vector.
    * @throws AppError `embedder.unavailable` (retryable) when the model cannot be reached or misses the deadline,
-   *   `embedder.refused` (not retryable) when it rejects a text, `embedder.misbehaved` on vectors of a wrong shape
+   *   `embedder.refused` (not retryable) when it rejects a text, `embedder.misbehaved` on vectors of a wrong shape (retryable unless
+   *   it is about the vector of one text)
    */
   embed(
     texts: readonly string[],
     purpose: EmbeddingPurpose,
     options?: { readonly signal?: AbortSignal },
   ): Promise<readonly Float32Array[]>
+  /** Drops whatever was kept of texts. Calls under way still answer, and keep nothing. Absent: nothing is kept. */
+  forget?(): void
   checkHealth(options?: {
     readonly signal?: AbortSignal
   }): Promise<{ readonly ready: boolean; readonly detail: string }>

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { embedderRefused, embedderUnavailable } from '../../../src/drivers/embedder/embedder-errors.ts'
 import { withEmbeddingCache } from '../../../src/drivers/embedder/embedding-cache.ts'
 import type { Embedder } from '../../../src/ports/embedder.ts'
@@ -41,6 +41,10 @@ const setUp = (mode: 'at once' | 'by hand' = 'at once', maxBytes = 100_000) => {
 }
 
 describe('the cache', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
   it('asks once for each text and purpose', async () => {
     const { cached, askedTexts } = setUp()
     const first = await cached.embed(['a', 'bb', 'a'], 'query')
@@ -115,6 +119,34 @@ describe('the cache', () => {
     const mixed = cached.embed(['a', 'bad', 'c', 'bad'], 'query')
     calls[1]?.fail(embedderRefused([0]))
     await expect(mixed).rejects.toMatchObject({ errors: [{ pointer: '/1' }, { pointer: '/3' }] })
+  })
+
+  it('M7: what was told to be forgotten is gone, and so is what was being embedded meanwhile', async () => {
+    const { cached, calls, askedTexts } = setUp('by hand')
+    const known = cached.embed(['known'], 'query')
+    calls[0]?.answer()
+    await known
+    const underWay = cached.embed(['under way'], 'query')
+    cached.forget?.()
+    calls[1]?.answer()
+    expect(await underWay).toHaveLength(1)
+    void cached.embed(['known', 'under way'], 'query')
+    expect(askedTexts()).toEqual([['known'], ['under way'], ['known', 'under way']])
+  })
+
+  it('M7: no text is kept for much longer than ten minutes, however often it comes', async () => {
+    vi.useFakeTimers()
+    const { cached, askedTexts } = setUp()
+    for (let minute = 0; minute < 9; minute += 1) {
+      await cached.embed(['a'], 'query')
+      vi.advanceTimersByTime(60_000)
+    }
+    expect(askedTexts()).toHaveLength(1)
+    vi.advanceTimersByTime(120_001)
+    await cached.embed(['a'], 'query')
+    expect(askedTexts()).toHaveLength(2)
+    await cached.close()
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('a failure is not remembered', async () => {
