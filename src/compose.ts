@@ -4,6 +4,7 @@ import { type AgentService, createAgentService } from './modules/agent/agent.ser
 import { type ContextService, createContextService, type Summarize } from './modules/context/context.service.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
+import { createIndexKeeper, type IndexKeeper } from './modules/memory/index-keeper.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
 import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
@@ -53,6 +54,8 @@ export type Settings = {
   readonly indexPollMs: number
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
+  /** Longest wait between looks at what serves as the index, where that is a server. */
+  readonly indexKeepMs: number
   readonly maintenanceIntervalMs: number
 }
 
@@ -67,6 +70,7 @@ export type Modules = {
   readonly contexts: ContextService
   readonly tools: ToolService
   readonly indexer: Indexer
+  readonly indexKeeper: IndexKeeper
   readonly reconciler: Reconciler
   readonly maintenance: Maintenance
 }
@@ -157,6 +161,15 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       onCall: parts.onToolCall,
     }),
     indexer,
+    indexKeeper: createIndexKeeper({
+      database,
+      vectorIndex,
+      embedder,
+      createId,
+      logger,
+      intervalMs: settings.indexKeepMs,
+      onChange: indexer.wake,
+    }),
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
       database,

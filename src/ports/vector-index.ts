@@ -64,6 +64,8 @@ export type ServingIndex = {
  * caller remembers the names it made and sees to it that only one process at a time does this.
  */
 export type IndexRebuilding = {
+  /** A name for an index that is to be made; `id` makes it unique. */
+  nameFor(id: string): string
   /** Null when nothing serves: searches are unavailable. */
   findServing(options?: { readonly signal?: AbortSignal }): Promise<ServingIndex | null>
   /** Makes an empty index that does not serve; one of that name may be there already. */

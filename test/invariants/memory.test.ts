@@ -5,11 +5,13 @@ import type { SearchRequest } from '../../src/modules/memory/memory-search.servi
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { createTestModules, type TestModules } from '../support/modules.ts'
+import { type QdrantStandIn, startQdrantStandIn } from '../support/qdrant-stand-in.ts'
 
 const claimOf = (key: string, body: string) => ({ key, requestHash: createHash('sha256').update(body).digest() })
 
-describe('long-term memory', () => {
+describe.each(['exact', 'qdrant'])('long-term memory over the %s index', (driver) => {
   let modules: TestModules
+  let qdrant: QdrantStandIn | undefined
   let caller: Caller
   /** An index that forgets nothing it was told to remove, on demand. */
   let isLossy = false
@@ -36,10 +38,14 @@ describe('long-term memory', () => {
     (await search(...args)).results.map(({ memory }) => memory.content)
 
   beforeAll(async () => {
-    modules = await createTestModules({ wrapIndex: keepRemoved })
+    qdrant = driver === 'qdrant' ? await startQdrantStandIn() : undefined
+    modules = await createTestModules({ wrapIndex: keepRemoved, ...(qdrant && { qdrantUrl: qdrant.url }) })
     caller = await modules.makeCaller()
   })
-  afterAll(() => modules.close())
+  afterAll(async () => {
+    await modules.close()
+    await qdrant?.stop()
+  })
 
   it('M2: a retry with the same idempotency key has one effect and one answer', async () => {
     const retried = { ...caller, idempotency: claimOf('add-once', 'tea') }
@@ -82,6 +88,7 @@ describe('long-term memory', () => {
     await modules.indexer.drain()
     expect(await contentsOf('m3', 'heliotrope secret word')).toEqual([])
     isLossy = false
+    await modules.reconciler.repair()
   })
 
   it('M3: an expired memory is invisible at its moment, and purged later', async () => {

@@ -71,8 +71,9 @@ export const removeSpace = async (
 }
 
 export const createRebuilding = (connection: Connection): IndexRebuilding => {
-  const { collections, forget } = connection
+  const { collections, forget, aliasName } = connection
   return {
+    nameFor: (id) => `${aliasName}-${id}`,
     findServing: ({ signal } = {}) => {
       forget()
       return connection.findServing({ signal })

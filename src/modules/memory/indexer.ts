@@ -33,12 +33,11 @@ import {
   readUnembedded,
 } from './index.repository.ts'
 import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
-import { restartClocks } from './system.repository.ts'
+import { signatureOf } from './index-signature.ts'
+import { rowsPerPage, wholeRevisions } from './whole-revisions.ts'
 
 const leaseMs = 60_000
 const callTimeoutMs = 30_000
-/** A batch of additions shares one revision and has at most 500 memories, so one round always ends a revision. */
-const wordsPerRound = 512
 const vectorsPerRound = 32
 const postponeMs = 2_000
 const publicationsRemembered = 1_000
@@ -47,8 +46,6 @@ export type Indexer = {
   start(): void
   /** Something was written: look now instead of at the next poll. */
   wake(): void
-  /** Starts every clock over, so that everything is written to the index again; answers how many agents that is. */
-  restart(): Promise<number>
   /** Works until no agent is behind that can be served now. */
   drain(): Promise<void>
   stop(): Promise<void>
@@ -68,15 +65,8 @@ export type IndexerOptions = {
   readonly restMs: number
 }
 
-/** The rows up to the last revision that was read whole. */
-const wholeRevisions = (rows: readonly IndexableRow[]): readonly IndexableRow[] => {
-  const last = rows.at(-1)
-  if (rows.length < wordsPerRound || last === undefined) return rows
-  const whole = rows.filter((row) => row.revision < last.revision)
-  return whole.length > 0 ? whole : rows
-}
-
 export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs, restMs }: IndexerOptions): Indexer => {
+  const signature = signatureOf({ vectorIndex, embedder })
   const stopped = new AbortController()
   const sleepers = new Set<() => void>()
   const loops: Promise<void>[] = []
@@ -92,7 +82,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
         agentId,
         afterRevision,
         model: embedder.model,
-        limit: wordsPerRound,
+        limit: rowsPerPage,
       })
       const rows = wholeRevisions(changed)
       const upToRevision = rows.length < changed.length ? (rows.at(-1)?.revision ?? clock.revision) : clock.revision
@@ -203,7 +193,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   /** True when an agent was served. */
   const runRound = async (phase: IndexPhase): Promise<boolean> => {
-    const lease = await database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase }))
+    const lease = await database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase, signature }))
     if (lease === null) return false
     try {
       await (phase === 'words' ? indexWords(lease) : indexVectors(lease))
@@ -256,11 +246,6 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       loops.push(runLoop('words'), runLoop('vectors'))
     },
     wake,
-    restart: async () => {
-      const agents = await database.transactAsSystem(restartClocks)
-      wake()
-      return agents
-    },
     drain: async () => {
       while ((await runRound('words')) || (await runRound('vectors')));
     },
