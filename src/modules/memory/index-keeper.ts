@@ -219,7 +219,8 @@ export const createIndexKeeper = (options: IndexKeeperOptions): IndexKeeper => {
     stop: async () => {
       stopped.abort()
       await loop.stop()
-      await asSystem((tx) => releaseKeeping(tx, keeper))
+      // Where the database is away, the lease ends by itself.
+      await asSystem((tx) => releaseKeeping(tx, keeper)).catch(() => undefined)
     },
   }
 }

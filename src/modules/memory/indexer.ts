@@ -12,14 +12,13 @@ import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
-import { isAppError } from '../../shared/errors.ts'
+import { embedRows } from './embed-rows.ts'
 import {
   type AgentLease,
   advanceEmbedded,
   advanceIndexed,
   beginPublication,
   forgetRemovals,
-  type IndexableRow,
   type IndexPhase,
   leaseAgent,
   type PublishedVector,
@@ -116,34 +115,6 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     })
   }
 
-  const embedOneByOne = async (rows: readonly IndexableRow[]): Promise<readonly (Float32Array | Error)[]> => {
-    const vectors: (Float32Array | Error)[] = []
-    for (const row of rows) {
-      try {
-        const [vector] = await embedder.embed([row.content], 'passage', { signal: callSignal() })
-        vectors.push(vector ?? new Error('no vector'))
-      } catch (error) {
-        if (!isAppError(error) || error.retryable) throw error
-        vectors.push(error)
-      }
-    }
-    return vectors
-  }
-
-  /** A vector per row, or why the embedder refused it. One refused text does not cost the others theirs. */
-  const embedRows = async (rows: readonly IndexableRow[]): Promise<readonly (Float32Array | Error)[]> => {
-    try {
-      return await embedder.embed(
-        rows.map((row) => row.content),
-        'passage',
-        { signal: callSignal() },
-      )
-    } catch (error) {
-      if (!isAppError(error) || error.retryable) throw error
-      return embedOneByOne(rows)
-    }
-  }
-
   const publishEmbedded = async (
     lease: AgentLease,
     { vectors, revision, isEnd }: { vectors: readonly PublishedVector[]; revision: number; isEnd: boolean },
@@ -169,7 +140,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     })
     if (read === null) return
     const rows = read.rows.filter((row) => row.revision <= read.indexedRevision)
-    const embedded = rows.length === 0 ? [] : await embedRows(rows)
+    const embedded = rows.length === 0 ? [] : await embedRows(rows, { embedder, createSignal: callSignal })
     const points = rows.flatMap((row, at) => {
       const vector = embedded[at]
       return vector instanceof Float32Array ? [indexPointOf(row, vector)] : []
