@@ -47,8 +47,17 @@ create table audit_event (
 create table installation (
   only_row boolean not null primary key default true check (only_row),
   operator_key_hash bytea,
-  -- Which index and embedder the clocks speak of; another one starts them over.
+  -- Which index and embedder the clocks speak of; whoever runs with another one indexes nothing.
   index_signature text,
+  -- The collection the clocks speak of, the one under construction, and those that were left and are yet to be removed.
+  index_serving text,
+  index_building text,
+  index_retired text[] not null default '{}',
+  -- Somebody asked for a rebuild that has not begun yet.
+  index_rebuild_wanted boolean not null default false,
+  -- The one process at a time that builds, swaps and removes collections.
+  index_keeper text,
+  index_keeper_until timestamptz,
   created_at timestamptz not null default now()
 );
 insert into installation default values;

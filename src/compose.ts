@@ -5,6 +5,7 @@ import { type ContextService, createContextService } from './modules/context/con
 import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
+import { createIndexKeeper, type IndexKeeper } from './modules/memory/index-keeper.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
 import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
@@ -55,6 +56,8 @@ export type Settings = {
   readonly indexPollMs: number
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
+  /** Longest wait between looks at what serves as the index, where that is a server. */
+  readonly indexKeepMs: number
   readonly maintenanceIntervalMs: number
 }
 
@@ -69,6 +72,7 @@ export type Modules = {
   readonly contexts: ContextService
   readonly tools: ToolService
   readonly indexer: Indexer
+  readonly indexKeeper: IndexKeeper
   readonly reconciler: Reconciler
   readonly maintenance: Maintenance
 }
@@ -166,6 +170,15 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       onCall: parts.onToolCall,
     }),
     indexer,
+    indexKeeper: createIndexKeeper({
+      database,
+      vectorIndex,
+      embedder,
+      createId,
+      logger,
+      intervalMs: settings.indexKeepMs,
+      onChange: indexer.wake,
+    }),
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
       database,

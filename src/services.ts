@@ -4,7 +4,7 @@ import { type BuiltApp, createApp } from './app.ts'
 import { composeModules, type Modules, type Parts } from './compose.ts'
 import type { Config } from './config.ts'
 import { createMetrics, type Metrics } from './http/metrics.ts'
-import { readIndexLag, restartClocks, swapIndexSignature } from './modules/memory/system.repository.ts'
+import { readIndexLag } from './modules/memory/system.repository.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
 import type { FirstTenant } from './modules/tenant/tenant.service.ts'
 import { openParts } from './open-drivers.ts'
@@ -18,6 +18,8 @@ export type Service = BuiltApp & {
   /** Ends the app and the background work; the parts stay open. */
   close(): Promise<void>
 }
+
+const indexKeepMs = 2_000
 
 /** What a service is made of besides its configuration: ports with a driver behind each, a clock, a log. */
 export type ServiceParts = Omit<Parts, 'onToolCall'>
@@ -51,26 +53,15 @@ const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
   close: () => embedder.close(),
 })
 
-/** Another index or embedder than the clocks speak of holds nothing yet: everything is written to it anew. */
-const followIndex = async ({ database, vectorIndex, embedder, logger }: ServiceParts): Promise<void> => {
-  await vectorIndex.ensureReady().catch((error: unknown) => {
-    logger.warn({ err: error }, 'the vector index is not ready; searches go on without it')
-  })
-  const signature = `${vectorIndex.name} ${embedder.model} ${embedder.dimensions}`
-  const isOther = await database.transactAsSystem((tx) => swapIndexSignature(tx, signature))
-  if (!isOther) return
-  const agents = await database.transactAsSystem(restartClocks)
-  if (agents > 0) logger.info({ agents, signature }, 'the index or embedder is another one; it is filled anew')
-}
-
 /** A service over open parts, which whoever opened them closes after it. */
 export const createServiceOver = async (parts: ServiceParts, config: Config): Promise<Service> => {
   const { database, vectorIndex, tokenizer, logger } = parts
   const metrics = createMetrics()
   const embedder = measured(parts.embedder, metrics)
-  await followIndex(parts)
-  const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, config)
-  const { tenants, indexer, maintenance } = modules
+  const settings = { ...config, indexKeepMs }
+  const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, settings)
+  const { tenants, indexer, indexKeeper, maintenance } = modules
+  await indexKeeper.prepare()
   const first = await tenants.ensureFirst({ isOperatorKeyGiven: config.operatorKey !== null })
   const operatorHash = config.operatorKey === null ? await tenants.readOperatorKeyHash() : hashOf(config.operatorKey)
   const built = await createApp({
@@ -98,11 +89,13 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     first,
     start: () => {
       indexer.start()
+      indexKeeper.start()
       maintenance.start()
     },
     close: async () => {
       await built.app.close()
       await maintenance.stop()
+      await indexKeeper.stop()
       await indexer.stop()
     },
   }

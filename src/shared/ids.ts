@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 
-export type IdPrefix = 'ten' | 'key' | 'mem' | 'ses' | 'msg' | 'edt' | 'stp' | 'spc' | 'era' | 'aud' | 'req'
+export type IdPrefix = 'ten' | 'key' | 'mem' | 'ses' | 'msg' | 'edt' | 'stp' | 'spc' | 'era' | 'aud' | 'req' | 'idx'
 
 let lastMs = 0
 let sequence = 0

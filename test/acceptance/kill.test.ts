@@ -1,15 +1,27 @@
 /** What kill -9 of the service may cost: nothing that was acknowledged. */
 import { afterEach, describe, expect, it } from 'vitest'
+import { type QdrantStandIn, startQdrantStandIn } from '../support/qdrant-stand-in.ts'
 import { call, createProcesses, endOf } from '../support/service-process.ts'
 
 const { makeFolder, start, end } = createProcesses()
 
-describe('kill -9', () => {
-  afterEach(end, 60_000)
+describe.each(['exact', 'qdrant'])('kill -9 over the %s index', (driver) => {
+  let qdrant: QdrantStandIn | undefined
 
-  it('M1, M3: no acknowledged write is lost or doubled, and nothing deleted comes back', async () => {
-    const dataDir = await makeFolder()
-    const first = await start({ env: { AGEMEM_DATA_DIR: dataDir } })
+  afterEach(async () => {
+    await end()
+    await qdrant?.stop()
+  }, 60_000)
+
+  it('M1, M3, M5: no acknowledged write is lost or doubled, nothing deleted comes back, the index follows', async () => {
+    qdrant = driver === 'qdrant' ? await startQdrantStandIn() : undefined
+    const operatorKey = `opk_${'a'.repeat(64)}`
+    const env = {
+      AGEMEM_DATA_DIR: await makeFolder(),
+      AGEMEM_OPERATOR_KEY: operatorKey,
+      ...(qdrant && { AGEMEM_QDRANT_URL: qdrant.url }),
+    }
+    const first = await start({ env })
     const { key } = first
     const written = new Set<string>()
     const deleted = new Set<string>()
@@ -38,7 +50,7 @@ describe('kill -9', () => {
     await workers
     await endOf(first.child)
 
-    const second = await start({ env: { AGEMEM_DATA_DIR: dataDir }, key })
+    const second = await start({ env, key })
     const lines = (await (await call(second, `${path}/export`)).text()).trim().split('\n')
     const stored = lines.map((line) => String(JSON.parse(line).content))
     expect(stored.filter((content) => written.has(content)).sort()).toEqual([...written].sort())
@@ -50,7 +62,11 @@ describe('kill -9', () => {
     const contents = (found as { results: { memory: { content: string } }[] }).results.map((hit) => hit.memory.content)
     expect(contents.length).toBeGreaterThan(0)
     expect(contents.filter((content) => deleted.has(content))).toEqual([])
+    const consistency = async () => (await call({ ...second, key: operatorKey }, '/v1/admin/consistency')).json()
+    await expect
+      .poll(consistency, { timeout: 60_000, interval: 500 })
+      .toMatchObject({ consistent: true, agents_behind: 0, memories_checked: stored.length })
     second.child.kill('SIGTERM')
     expect(await endOf(second.child)).toBe(0)
-  })
+  }, 120_000)
 })

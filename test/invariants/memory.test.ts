@@ -5,11 +5,13 @@ import type { SearchRequest } from '../../src/modules/memory/memory-search.servi
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { createTestModules, type TestModules } from '../support/modules.ts'
+import { type QdrantStandIn, startQdrantStandIn } from '../support/qdrant-stand-in.ts'
 
 const claimOf = (key: string, body: string) => ({ key, requestHash: createHash('sha256').update(body).digest() })
 
-describe('long-term memory', () => {
+describe.each(['exact', 'qdrant'])('long-term memory over the %s index', (driver) => {
   let modules: TestModules
+  let qdrant: QdrantStandIn | undefined
   let caller: Caller
   /** As the superuser, whom row level security does not hold. */
   let database: pg.Pool
@@ -44,13 +46,15 @@ describe('long-term memory', () => {
     database.query('update memory set expires_at = now() where agent_id = $1', [agentId])
 
   beforeAll(async () => {
-    modules = await createTestModules({ wrapIndex: keepRemoved })
+    qdrant = driver === 'qdrant' ? await startQdrantStandIn() : undefined
+    modules = await createTestModules({ wrapIndex: keepRemoved, ...(qdrant && { qdrantUrl: qdrant.url }) })
     database = new pg.Pool({ connectionString: modules.url })
     caller = await modules.makeCaller()
   })
   afterAll(async () => {
     await database.end()
     await modules.close()
+    await qdrant?.stop()
   })
 
   it('M2: a retry with the same idempotency key has one effect and one answer', async () => {
@@ -94,6 +98,7 @@ describe('long-term memory', () => {
     await modules.indexer.drain()
     expect(await contentsOf('m3', 'heliotrope secret word')).toEqual([])
     isLossy = false
+    await modules.reconciler.repair()
   })
 
   it('M3: an expired memory is invisible at its moment, and purged later', async () => {

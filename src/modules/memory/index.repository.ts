@@ -16,10 +16,10 @@ export type IndexPhase = 'words' | 'vectors'
 
 export const leaseAgent = async (
   tx: SystemTransaction,
-  { leaseMs, phase }: { leaseMs: number; phase: IndexPhase },
+  { leaseMs, phase, signature }: { leaseMs: number; phase: IndexPhase; signature: string },
 ): Promise<AgentLease | null> => {
   const rows = await tx.query<{ tenant_id: string; agent_id: string; space_id: string; lease_token: number }>(sql`
-    select * from lease_agent(${leaseMs}, ${phase === 'vectors'})`)
+    select * from lease_agent(${leaseMs}, ${phase === 'vectors'}, ${signature})`)
   const row = rows[0]
   if (row === undefined) return null
   return { tenantId: row.tenant_id, agentId: row.agent_id, spaceId: row.space_id, token: row.lease_token }
@@ -235,15 +235,22 @@ export const postponeLease = async (
     where tenant_id = ${tx.tenantId} and agent_id = ${lease.agentId} and lease_token = ${lease.token}`)
 }
 
-/** Removed entries that every cache has had time to see; a cache from before has to start over. */
+/**
+ * Removed entries that every cache has had time to see, and an index under construction too; a cache from before has to
+ * start over.
+ */
 export const forgetRemovals = async (
   tx: TenantTransaction,
   { agentId, upToPublication }: { agentId: string; upToPublication: number },
 ): Promise<void> => {
   await tx.query(sql`
     with forgotten as (
-      delete from index_entry where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and removed
-        and published <= ${upToPublication} returning 1
+      delete from index_entry as entry where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and removed
+        and published <= ${upToPublication}
+        and (not exists (select from installation where index_building is not null)
+          or exists (select from agent where agent.tenant_id = ${tx.tenantId} and agent.agent_id = ${agentId}
+            and agent.built_revision >= entry.revision))
+      returning 1
     ), terms as (
       delete from agent_term where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and document_count <= 0
     )
@@ -305,9 +312,9 @@ export const listIndexedRevisions = async (
   return rows.map((row) => ({ memoryId: row.memory_id, revision: row.revision }))
 }
 
-/** Starts one agent's clock over: the indexer writes all of it to the index again. */
+/** Starts one agent's clock over, also for who is at it now: the indexer writes all of it to the index again. */
 export const restartClock = async (tx: TenantTransaction, agentId: string): Promise<void> => {
   await tx.query(sql`
-    update agent set indexed_revision = 0, embedded_revision = 0
+    update agent set indexed_revision = 0, embedded_revision = 0, lease_token = lease_token + 1, lease_until = null
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
 }
