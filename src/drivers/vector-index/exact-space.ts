@@ -1,10 +1,12 @@
 /**
- * One space held in memory: a row for each memory, its vector in a matrix, its terms and facets as postings. Rows are
+ * One space held in memory: a row for each memory, its vector in a matrix and coarsely beside it, its terms and facets
+ * as postings. Rows are
  * used again after a removal, a vector is overwritten where it is, so the size follows what is held.
  *
  * Invariants: `rowOf` holds exactly the rows whose state is not `empty`; a row never goes back to an older revision (M6).
  */
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
+import { type CoarseVectors, createCoarseVectors } from './coarse-vectors.ts'
 import { createPostings, type Postings } from './postings.ts'
 import { createRecordBlocks, type RecordBlocks } from './record-blocks.ts'
 import { ensureDimensions } from './vector-index-errors.ts'
@@ -22,6 +24,7 @@ const facetValue = 1
 
 export type ExactSpace = {
   readonly matrix: RecordBlocks
+  readonly coarse: CoarseVectors
   readonly postings: Postings
   size(): number
   /** Rows below this one may be in use. */
@@ -52,6 +55,7 @@ const grown = (column: Float64Array): Float64Array => {
 
 export const createExactSpace = (dimensions: number): ExactSpace => {
   const matrix = createRecordBlocks(dimensions, matrixShift)
+  const coarse = createCoarseVectors(dimensions)
   const postings = createPostings()
   const rowOf = new Map<string, number>()
   const freeRows: number[] = []
@@ -78,6 +82,7 @@ export const createExactSpace = (dimensions: number): ExactSpace => {
   const setVector = (row: number, dense: Float32Array): void => {
     matrix.ensure(row)
     matrix.floats[row >>> matrix.shift]?.set(dense, (row & matrix.mask) * dimensions)
+    coarse.set(row, dense)
   }
 
   const linkTerms = (row: number, { sparse, facets }: IndexPoint): void => {
@@ -96,6 +101,7 @@ export const createExactSpace = (dimensions: number): ExactSpace => {
 
   return {
     matrix,
+    coarse,
     postings,
     size: () => rowOf.size,
     rowCount: () => memoryIds.length,
@@ -132,6 +138,6 @@ export const createExactSpace = (dimensions: number): ExactSpace => {
       freeRows.push(row)
       sorted = null
     },
-    bytes: () => bytesAtLeast + matrix.bytes() + postings.bytes() + memoryIds.length * bytesPerRow,
+    bytes: () => bytesAtLeast + matrix.bytes() + coarse.bytes() + postings.bytes() + memoryIds.length * bytesPerRow,
   }
 }
