@@ -8,6 +8,8 @@ import { timed } from '../timing.ts'
 const bytesMax = 600_000_000
 const searches = 50
 
+type Answer = { readonly degraded: readonly string[] }
+
 const shown = ({ rss, heapUsed, heapTotal, external }: ProcessState): string =>
   `rss ${megabytes(rss)}; heap ${megabytes(heapUsed)} of ${megabytes(heapTotal)}, external ${megabytes(external)}`
 
@@ -15,7 +17,10 @@ export const benchMemory: Subject = async (bench, { report, memoriesMax }) => {
   const agent = `search-${memoriesMax}`
   await bench.ensureFilled(agent, memoriesMax)
   const search = (at: number) =>
-    bench.client.post(`/v1/agents/${agent}/memories/search`, { query: textAt(at), top_k: 5 })
+    bench.client.post<Answer>(`/v1/agents/${agent}/memories/search`, { query: textAt(at), top_k: 5 })
+  const searchUntilWhole = async () => {
+    while ((await search(0)).degraded.length > 0);
+  }
   const addFigure = async (what: string) => {
     for (let at = 0; at < searches; at += 1) await search(at)
     const state = await bench.readState()
@@ -29,10 +34,10 @@ export const benchMemory: Subject = async (bench, { report, memoriesMax }) => {
   await bench.restart()
   const empty = await bench.readState()
   report.add({ what: 'a process that holds nothing yet', figure: shown(empty) })
-  const firstMs = await timed(() => search(0))
+  const firstMs = await timed(searchUntilWhole)
   const { longestPauseMs } = await bench.readState()
   report.add({
-    what: `first search after a start, ${memoriesMax.toLocaleString('en')} memories`,
+    what: `first whole answer after a start, ${memoriesMax.toLocaleString('en')} memories`,
     figure: `${ms(firstMs)}, longest pause of the event loop ${ms(longestPauseMs)}`,
   })
   await addFigure('a process that searches them')

@@ -11,9 +11,9 @@
 import { type CoarseKernel, createCoarseKernel, kernelStep } from './coarse-kernel.ts'
 import { createRecordBlocks } from './record-blocks.ts'
 
-/** 256 vectors a block, as the floats have. */
-const shift = 8
-export const coarseBlockRows = 1 << shift
+/** Of rows in a block of vectors: 256, which fit the processor's cache. The floats are kept in the same blocks. */
+export const vectorBlockShift = 8
+export const coarseBlockRows = 1 << vectorBlockShift
 const codeMax = 127
 const queryCodeMax = 32_767
 /** What rounding to 32-bit floats, here and in a score, can add up to; generously. */
@@ -76,8 +76,8 @@ const encode = (vector: Float32Array, codes: Int8Array | Int16Array, max: number
 
 export const createCoarseVectors = (dimensions: number): CoarseVectors => {
   const width = Math.ceil(dimensions / kernelStep) * kernelStep
-  const codes = createRecordBlocks(width / 4, shift)
-  const margins = createRecordBlocks(marginWidth, shift)
+  const codes = createRecordBlocks(width / 4, vectorBlockShift)
+  const margins = createRecordBlocks(marginWidth, vectorBlockShift)
   const bytesOf = (block: number): Int8Array => {
     const { buffer } = codes.ints[block] ?? new Int32Array(0)
     return new Int8Array(buffer)
@@ -114,9 +114,9 @@ export const createCoarseVectors = (dimensions: number): CoarseVectors => {
       codes.ensure(row)
       margins.ensure(row)
       const place = row & codes.mask
-      const target = bytesOf(row >>> shift).subarray(place * width, (place + 1) * width)
+      const target = bytesOf(row >>> vectorBlockShift).subarray(place * width, (place + 1) * width)
       const { scale, length, error } = encode(vector, target, codeMax)
-      margins.floats[row >>> shift]?.set([scale, length, error], place * marginWidth)
+      margins.floats[row >>> vectorBlockShift]?.set([scale, length, error], place * marginWidth)
     },
     prepare,
     bytes: () => codes.bytes() + margins.bytes(),

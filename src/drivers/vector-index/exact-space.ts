@@ -1,20 +1,18 @@
 /**
  * One space held in memory: a row for each memory, its vector in a matrix and coarsely beside it, its terms and facets
- * as postings. Rows are
- * used again after a removal, a vector is overwritten where it is, so the size follows what is held.
+ * as postings. Rows are used again after a removal, a vector is overwritten where it is, so the size follows what is
+ * held.
  *
  * Invariants: `rowOf` holds exactly the rows whose state is not `empty`; a row never goes back to an older revision (M6).
  */
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
-import { type CoarseVectors, createCoarseVectors } from './coarse-vectors.ts'
+import { type CoarseVectors, createCoarseVectors, vectorBlockShift } from './coarse-vectors.ts'
 import { createPostings, type Postings } from './postings.ts'
 import { createRecordBlocks, type RecordBlocks } from './record-blocks.ts'
 import { ensureDimensions } from './vector-index-errors.ts'
 
 export const rowState = { empty: 0, words: 1, wordsAndVector: 2 } as const
 
-/** 256 vectors a block. */
-const matrixShift = 8
 /** What a row costs beside its vector and postings: id, map, source, columns; measured. */
 const bytesPerRow = 260
 /** What a space costs before it holds anything. */
@@ -54,7 +52,7 @@ const grown = (column: Float64Array): Float64Array => {
 }
 
 export const createExactSpace = (dimensions: number): ExactSpace => {
-  const matrix = createRecordBlocks(dimensions, matrixShift)
+  const matrix = createRecordBlocks(dimensions, vectorBlockShift)
   const coarse = createCoarseVectors(dimensions)
   const postings = createPostings()
   const rowOf = new Map<string, number>()

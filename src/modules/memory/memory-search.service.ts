@@ -17,10 +17,9 @@ import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { type IndexableRow, readChangedMemories } from './index.repository.ts'
 import { decodeVector, indexPointOf } from './index-point.ts'
 import { queryVectorOf, termIdsOf } from './lexical.ts'
-import { findMemories } from './memory.repository.ts'
-import type { Memory } from './memory-types.ts'
 import { countTerms, emptyOverlay, layOver, type Overlay } from './overlay.ts'
-import { hybridHitsPerKind, type RankedMemory, type RankingMode, rankMemories } from './ranking.ts'
+import { hybridHitsPerKind, type RankingMode, rankMemories } from './ranking.ts'
+import { createReadBest, type SearchResult } from './read-best.ts'
 import { readRemovedSince, readSearchStart, type SearchAgent } from './search.repository.ts'
 
 /** What was not there and what stood in: `embedder`: words alone; `vector_index`: a search without Qdrant; … */
@@ -36,7 +35,6 @@ export type SearchRequest = {
   readonly minScore: number | null
 }
 
-export type SearchResult = { readonly memory: Memory; readonly score: number; readonly scores: RankedMemory['scores'] }
 export type SearchAnswer = { readonly results: readonly SearchResult[]; readonly degraded: readonly Degraded[] }
 
 export type MemorySearch = {
@@ -70,6 +68,7 @@ type Prepared = {
 
 export const createMemorySearch = (options: MemorySearchOptions): MemorySearch => {
   const { database, vectorIndex, fallbackIndex, embedder, clock } = options
+  const readBest = createReadBest(options)
 
   const embedQuery = async (caller: Caller, text: string, degraded: Set<Degraded>): Promise<Float32Array | null> => {
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(options.embedTimeoutMs)])
@@ -142,33 +141,6 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     }
   }
 
-  /** The best memories that PostgreSQL confirms, at most `topK`. */
-  const readBest = async (caller: Caller, request: SearchRequest, ranked: readonly RankedMemory[]) => {
-    const results: SearchResult[] = []
-    const sliceSize = request.topK + 20
-    for (let start = 0; start < ranked.length && results.length < request.topK; start += sliceSize)
-      results.push(...(await readRanked(caller, request, ranked.slice(start, start + sliceSize))))
-    return results.slice(0, request.topK)
-  }
-
-  const readRanked = async (caller: Caller, request: SearchRequest, ranked: readonly RankedMemory[]) => {
-    const memories = await database.transact(
-      caller.tenantId,
-      (tx) =>
-        findMemories(tx, {
-          agentId: request.agentId,
-          memoryIds: ranked.map(({ memoryId }) => memoryId),
-          now: new Date(clock.nowMs()).toISOString(),
-        }),
-      caller,
-    )
-    const byId = new Map(memories.map((memory) => [memory.memoryId, memory]))
-    return ranked.flatMap(({ memoryId, score, scores }): SearchResult[] => {
-      const memory = byId.get(memoryId)
-      return memory === undefined ? [] : [{ memory, score, scores }]
-    })
-  }
-
   return {
     search: async (caller, request) => {
       const prepared = await prepare(caller, request)
@@ -180,7 +152,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
         const ranked = rankMemories(mode, layOver(answer, prepared.overlay, { ...prepared, limit })).filter(
           ({ score }) => request.minScore === null || score >= request.minScore,
         )
-        const results = await readBest(caller, request, ranked)
+        const results = await readBest(caller, { ...request, ranked })
         const exhausted = Math.max(answer.dense.length, answer.sparse.length) < limit
         if (results.length >= request.topK || exhausted || round === roundsMax)
           return { results, degraded: [...prepared.degraded] }
