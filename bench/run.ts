@@ -10,6 +10,7 @@ import { startBench } from './service.ts'
 import type { Subject } from './subject.ts'
 import { benchAdd, benchBatch } from './subjects/add.ts'
 import { benchContext } from './subjects/context.ts'
+import { benchIndex } from './subjects/index.ts'
 import { benchMemory } from './subjects/memory.ts'
 import { benchRetrieve } from './subjects/retrieve.ts'
 import { benchSearchable } from './subjects/searchable.ts'
@@ -21,6 +22,7 @@ const subjects: Readonly<Record<string, Subject>> = {
   context: benchContext,
   searchable: benchSearchable,
   tenants: benchTenants,
+  index: benchIndex,
   retrieve: benchRetrieve,
   memory: benchMemory,
 }
@@ -50,6 +52,8 @@ const options = {
 }
 
 const bench = await startBench()
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void bench.close().finally(() => process.exit(1)))
 try {
   for (const subject of wanted) await subject(bench, options)
 } finally {
