@@ -11,11 +11,13 @@ import { createServiceOver } from '../src/services.ts'
 import { createFastEmbedder } from './fast-embedder.ts'
 import type { ProcessState, ServiceStarted } from './service.ts'
 
-/** A context of 500 messages fits, FILTER finds something to remove, and no limit is in the way. */
+/** A context of 500 messages fits, FILTER finds something to remove, and no limit or deadline is in the way. */
 const settings = {
   AGEMEM_BUDGET_TOKENS: '100000',
   AGEMEM_FILTER_THRESHOLD: '0.35',
   AGEMEM_RATE_LIMIT_PER_SECOND: '100000',
+  AGEMEM_REQUEST_TIMEOUT_MS: '60000',
+  AGEMEM_INDEX_TIMEOUT_MS: '50000',
 }
 
 const [databaseUrl = ''] = process.argv.slice(2)
