@@ -31,6 +31,7 @@ create table agent (
   updated_at timestamptz not null default now(),
   primary key (tenant_id, agent_id)
 );
+create unique index agent_by_space on agent (tenant_id, space_id);
 create index agent_behind_its_clock on agent (lease_until nulls first)
   where revision > indexed_revision or revision > embedded_revision;
 

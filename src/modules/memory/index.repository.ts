@@ -258,48 +258,6 @@ export const forgetRemovals = async (
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and exists (select 1 from forgotten)`)
 }
 
-export type PublishedChange = Omit<IndexableRow, 'content'> & {
-  readonly content: string | null
-  readonly published: number
-}
-
-/** The last entry that a reader of publications has seen. */
-export type PublicationCursor = { readonly published: number; readonly memoryId: string }
-
-/**
- * What was published after a cursor, for a cache of the index, in order. An entry that was removed, or whose memory has
- * changed since and is yet to be published again, has no content.
- */
-export const readPublishedChanges = async (
-  tx: TenantTransaction,
-  { spaceId, after, model, limit }: { spaceId: string; after: PublicationCursor; model: string; limit: number },
-): Promise<readonly PublishedChange[]> =>
-  tx.query<PublishedChange>(sql`
-    select entry.memory_id, entry.revision, entry.published, memory.content_revision, memory.content,
-      memory.memory_type, memory.metadata, memory.source_id, memory.source_position, memory.occurred_at,
-      memory.expires_at, entry.error,
-      case when entry.embedding_model = ${model} and entry.content_revision = memory.content_revision
-        then entry.embedding end as embedding
-    from agent
-    join index_entry as entry on entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
-    left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
-      and memory.memory_id = entry.memory_id and memory.revision = entry.revision and not entry.removed
-    where agent.tenant_id = ${tx.tenantId} and agent.space_id = ${spaceId}
-      and entry.published >= ${after.published}::bigint
-      and (entry.published, entry.memory_id) > (${after.published}::bigint, ${after.memoryId})
-    order by entry.published, entry.memory_id limit ${limit}`)
-
-/** Null when there is no such space: the agent was erased. */
-export const readPublication = async (
-  tx: TenantTransaction,
-  spaceId: string,
-): Promise<{ readonly publication: number; readonly forgotten: number } | null> => {
-  const rows = await tx.query<{ publication: number; forgotten_publication: number }>(sql`
-    select publication, forgotten_publication from agent where tenant_id = ${tx.tenantId} and space_id = ${spaceId}`)
-  const row = rows[0]
-  return row === undefined ? null : { publication: row.publication, forgotten: row.forgotten_publication }
-}
-
 /** What the index should hold of an agent, by id: indexed memories that have not expired. */
 export const listIndexedRevisions = async (
   tx: TenantTransaction,
