@@ -7,7 +7,7 @@ import { vectorIndexMisbehaved } from './vector-index-errors.ts'
 export const denseName = 'content'
 export const sparseName = 'words'
 
-const sourceFields = ['source_id', 'source_position']
+const sourceFields = ['source_id', 'source_position', 'source_asks']
 /** How many candidates a walk through the graph keeps; more are compared, fewer neighbours missed. */
 const searchWidth = 256
 
@@ -58,6 +58,12 @@ const replaceableFilter = (tenantId: string, spaceId: string, points: readonly I
   return spaceFilter(tenantId, spaceId, [{ should }])
 }
 
+const toSourcePayload = ({ sourceId, position, asks }: SourcePosition) => ({
+  source_id: sourceId,
+  source_position: position,
+  ...(asks === undefined ? {} : { source_asks: asks }),
+})
+
 const toQdrantPoint = (tenantId: string, spaceId: string, point: IndexPoint): Schemas['PointStruct'] => ({
   id: pointIdOf(point.memoryId),
   vector: {
@@ -72,7 +78,7 @@ const toQdrantPoint = (tenantId: string, spaceId: string, point: IndexPoint): Sc
     revision: point.revision,
     facets: point.facets,
     ...(point.expiresAtMs === null ? {} : { expires_at: point.expiresAtMs }),
-    ...(point.source === null ? {} : { source_id: point.source.sourceId, source_position: point.source.position }),
+    ...(point.source === null ? {} : toSourcePayload(point.source)),
   },
 })
 
@@ -94,8 +100,9 @@ export const toSearches = (tenantId: string, spaceId: string, { dense, sparse, f
 }
 
 const sourceOf = (payload: Schemas['ScoredPoint']['payload']): SourcePosition | null => {
-  const { source_id: sourceId, source_position: position } = payload ?? {}
-  return typeof sourceId === 'string' && typeof position === 'number' ? { sourceId, position } : null
+  const { source_id: sourceId, source_position: position, source_asks: asks } = payload ?? {}
+  if (typeof sourceId !== 'string' || typeof position !== 'number') return null
+  return { sourceId, position, ...(asks === true ? { asks } : {}) }
 }
 
 export const toHits = (points: readonly Schemas['ScoredPoint'][]): readonly IndexHit[] =>
