@@ -10,8 +10,8 @@
 /** Term ids (unsigned 32-bit, ascending, unique) and their weights; both arrays have the same length. */
 export type SparseVector = { readonly indices: readonly number[]; readonly values: readonly number[] }
 
-/** Where a memory stands in an ordered text: the `position`-th piece of `sourceId`. */
-export type SourcePosition = { readonly sourceId: string; readonly position: number }
+/** Where a memory stands in an ordered text: the `position`-th piece of `sourceId`; `asks`: the piece ends by asking. */
+export type SourcePosition = { readonly sourceId: string; readonly position: number; readonly asks?: true }
 
 export type IndexPoint = {
   readonly memoryId: string

@@ -121,7 +121,7 @@ export const describeVectorIndexContract = (name: string, make: () => Promise<Ve
       it('gives both lists by descending score, with where each memory stands', async () => {
         const space = newSpace()
         const [a = 0, b = 0, c = 0] = newIds(3)
-        const source = { sourceId: 'текст/1', position: 7 }
+        const source = { sourceId: 'текст/1', position: 7, asks: true } as const
         await index.upsert(...space, [
           makePoint(a, { dense: vectorOf(3, 4), sparse: sparseOf({ 1: 2, 4294967295: 1 }), source }),
           makePoint(b, { dense: vectorOf(1), sparse: sparseOf({ 2: 1 }) }),

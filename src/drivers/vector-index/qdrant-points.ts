@@ -10,7 +10,7 @@ import { vectorIndexMisbehaved } from './vector-index-errors.ts'
 
 export const sparseName = 'words'
 
-const hitFields = ['memory_id', 'source_id', 'source_position']
+const hitFields = ['memory_id', 'source_id', 'source_position', 'source_asks']
 /** How many candidates a walk through the graph keeps; more are compared, fewer neighbours missed. */
 const searchWidth = 256
 
@@ -63,6 +63,12 @@ const replaceableFilter = (place: Place, points: readonly IndexPoint[]): Filter 
   return spaceFilter(place, [{ should }])
 }
 
+const toSourcePayload = ({ sourceId, position, asks }: SourcePosition) => ({
+  source_id: sourceId,
+  source_position: position,
+  ...(asks === undefined ? {} : { source_asks: asks }),
+})
+
 const toQdrantPoint = (place: Place, vectorName: string, point: IndexPoint): Schemas['PointStruct'] => ({
   id: pointIdOf(place, point.memoryId),
   vector: {
@@ -78,7 +84,7 @@ const toQdrantPoint = (place: Place, vectorName: string, point: IndexPoint): Sch
     revision: point.revision,
     facets: point.facets,
     ...(point.expiresAtMs === null ? {} : { expires_at: point.expiresAtMs }),
-    ...(point.source === null ? {} : { source_id: point.source.sourceId, source_position: point.source.position }),
+    ...(point.source === null ? {} : toSourcePayload(point.source)),
   },
 })
 
@@ -107,8 +113,9 @@ const memoryIdOf = ({ payload }: Pick<Schemas['Record'], 'payload'>): string => 
 }
 
 const sourceOf = (payload: Schemas['ScoredPoint']['payload']): SourcePosition | null => {
-  const { source_id: sourceId, source_position: position } = payload ?? {}
-  return typeof sourceId === 'string' && typeof position === 'number' ? { sourceId, position } : null
+  const { source_id: sourceId, source_position: position, source_asks: asks } = payload ?? {}
+  if (typeof sourceId !== 'string' || typeof position !== 'number') return null
+  return { sourceId, position, ...(asks === true ? { asks } : {}) }
 }
 
 /** @throws AppError `vector_index.misbehaved` on a point that this driver did not write */
