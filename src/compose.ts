@@ -124,7 +124,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     vectorIndex,
     createId,
     indexTimeoutMs: settings.indexTimeoutMs,
-    forgetTexts: () => embedder.forget?.(),
+    forgetTexts: (tenantId) => embedder.forget?.(tenantId),
   })
   const tenants = createTenantService({
     database,

@@ -49,7 +49,7 @@ const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
     }
   },
   checkHealth: (options) => embedder.checkHealth(options),
-  forget: () => embedder.forget?.(),
+  forget: (tenantId) => embedder.forget?.(tenantId),
   close: () => embedder.close(),
 })
 

@@ -2,13 +2,13 @@
  * Remembers vectors of texts that come again: queries, criteria, the messages of a context at each FILTER. The least
  * recently used leave first, at a bound in bytes. Texts that are being embedded are waited for, not sent twice.
  *
- * Entries are found by purpose and SHA-256 of the text, and hold nothing else than the vector. A vector is a function of
- * its text alone, so tenants share entries: what a tenant gets is what it would get anyway. How fast it gets it is not
- * promised to be independent of what others asked before.
+ * Entries are found by tenant, purpose and SHA-256 of the text, and hold nothing else than the vector. A vector is a
+ * function of its text alone, yet tenants share no entries: how fast an answer comes must not tell one of them what
+ * another has asked (T1).
  *
- * An entry does not know whose text it was, so an erasure empties the cache, calls under way included: what they bring is
- * handed on and not kept. No entry lives longer than a few minutes, which bounds what deletions of single memories, and
- * erasures by other processes, leave here.
+ * An entry does not know which agent's text it was, so an erasure drops all of the tenant's, calls under way included:
+ * what they bring is handed on and not kept. No entry lives longer than a few minutes, which bounds what deletions of
+ * single memories, and erasures by other processes, leave here.
  */
 import { createHash } from 'node:crypto'
 import type { Embedder, EmbeddingPurpose } from '../../ports/embedder.ts'
@@ -26,10 +26,13 @@ type VectorStore = {
   set(key: string, vector: Float32Array): void
   /** Removes what was stored before this moment, however often it was used since. */
   dropStoredBefore(moment: number): void
+  dropOf(tenantId: string): void
   clear(): void
 }
 
 type Entry = { readonly vector: Float32Array; readonly storedMs: number }
+
+const prefixOf = (tenantId: string): string => `${tenantId}:`
 
 const createVectorStore = (maxBytes: number): VectorStore => {
   const entries = new Map<string, Entry>()
@@ -63,6 +66,9 @@ const createVectorStore = (maxBytes: number): VectorStore => {
     dropStoredBefore: (moment) => {
       for (const [key, { storedMs }] of entries) if (storedMs < moment) remove(key)
     },
+    dropOf: (tenantId) => {
+      for (const key of entries.keys()) if (key.startsWith(prefixOf(tenantId))) remove(key)
+    },
     clear: () => {
       entries.clear()
       bytes = 0
@@ -70,8 +76,8 @@ const createVectorStore = (maxBytes: number): VectorStore => {
   }
 }
 
-const keyOf = (text: string, purpose: EmbeddingPurpose): string =>
-  `${purpose}:${createHash('sha256').update(text).digest('base64')}`
+const keyOf = (tenantId: string, purpose: EmbeddingPurpose, text: string): string =>
+  `${prefixOf(tenantId)}${purpose}:${createHash('sha256').update(text).digest('base64')}`
 
 type Asked = {
   readonly purpose: EmbeddingPurpose
@@ -116,9 +122,11 @@ export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly 
     return new Map(await untilAborted(Promise.all(calls), signal))
   }
 
-  const embed: Embedder['embed'] = async (texts, purpose, { signal } = {}) => {
+  const embed: Embedder['embed'] = async (texts, purpose, options = {}) => {
+    const { signal, tenantId } = options
     signal?.throwIfAborted()
-    const keys = texts.map((text) => keyOf(text, purpose))
+    if (tenantId === undefined) return embedder.embed(texts, purpose, options)
+    const keys = texts.map((text) => keyOf(tenantId, purpose, text))
     const positionsOf = (key: string) => keys.flatMap((other, position) => (other === key ? [position] : []))
     const asked = { purpose, signal, positionsOf }
     const textByKey = new Map(keys.map((key, index) => [key, texts[index] ?? '']))
@@ -152,9 +160,9 @@ export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly 
     },
     embed,
     checkHealth: (options) => embedder.checkHealth(options),
-    forget: () => {
+    forget: (tenantId) => {
       generation += 1
-      store.clear()
+      store.dropOf(tenantId)
     },
     close: async () => {
       clearInterval(sweep)

@@ -15,7 +15,7 @@ export type AgentServiceOptions = {
   readonly createId: CreateId
   readonly indexTimeoutMs: number
   /** Empties what this process keeps of texts outside the stores. */
-  readonly forgetTexts: () => void
+  readonly forgetTexts: (tenantId: string) => void
 }
 
 export type AgentService = ReturnType<typeof createAgentService>
@@ -47,7 +47,7 @@ export const createAgentService = (options: AgentServiceOptions) => {
       if (!(await lockAgent(tx, agentId))) return null
       return eraseAgentRows(tx, { agentId, erasureId: createId('era') })
     })
-    if (erasure !== null) forgetTexts()
+    if (erasure !== null) forgetTexts(tenantId)
     return erasure
   }
 

@@ -34,7 +34,7 @@ export const createFindSimilar =
     const agent = await database.transact(caller.tenantId, (tx) => findSearchAgent(tx, agentId), caller)
     const threshold = agent?.duplicateThreshold ?? defaultThreshold
     if (agent === null || threshold > 1) return null
-    const [dense] = await embedder.embed([content], 'passage', { signal })
+    const [dense] = await embedder.embed([content], 'passage', { signal, tenantId: caller.tenantId })
     if (dense === undefined) return null
     const query = { dense, sparse: null, filter: { facets: [], nowMs: clock.nowMs() }, limit: 1 }
     const [best] = (await vectorIndex.search(caller.tenantId, agent.spaceId, query, { signal })).dense

@@ -73,7 +73,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
   const embedQuery = async (caller: Caller, text: string, degraded: Set<Degraded>): Promise<Float32Array | null> => {
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(options.embedTimeoutMs)])
     try {
-      const [vector] = await embedder.embed([text], 'query', { signal })
+      const [vector] = await embedder.embed([text], 'query', { signal, tenantId: caller.tenantId })
       return vector ?? null
     } catch (error) {
       if (caller.signal.aborted) throw error
