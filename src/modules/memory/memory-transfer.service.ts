@@ -1,8 +1,8 @@
 /**
  * Export and import of an agent's memories, as streams in bounded memory: pages out, chunks in. An imported memory keeps
  * its times and source and gets an id of its own, so a copy never shares an id with its original. With an
- * Idempotency-Key the ids follow from the key and the lines, so an import that broke off can be sent again and adds only what is
- * missing.
+ * Idempotency-Key the ids follow from the key and the lines, so an import that broke off can be sent again and adds
+ * only what is missing.
  */
 import { createHash } from 'node:crypto'
 import type { Database } from '../../ports/database.ts'
