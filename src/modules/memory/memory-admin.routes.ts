@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { type App, operatorAccess } from '../../http/route.ts'
-import { problems } from '../../http/route-schemas.ts'
+import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
 import type { IndexKeeper } from './index-keeper.ts'
 import type { ConsistencyReport, Reconciler } from './reconciler.ts'
@@ -58,7 +58,7 @@ export const registerMemoryAdminRoutes = (
       operationId: 'reindex',
       summary: 'Build the vector index anew from PostgreSQL, beside the one that serves; nothing is embedded twice',
       tags: ['admin'],
-      response: { 202: refTo<object>('Reindex'), ...problems() },
+      response: { 202: refTo<object>('Reindex'), ...bodyProblems(409) },
     },
     handler: async (_request, reply) => reply.code(202).send({ agents: await indexKeeper.rebuild() }),
   })
