@@ -6,6 +6,7 @@ import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
 import { createModelSummarizer } from './modules/context/summarize-with-model.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
+import { createIndexKeeper, type IndexKeeper } from './modules/memory/index-keeper.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
 import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
@@ -63,6 +64,8 @@ export type Settings = {
   readonly indexPollMs: number
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
+  /** Longest wait between looks at what serves as the index, where that is a server. */
+  readonly indexKeepMs: number
   readonly maintenanceIntervalMs: number
   /** Longest wait for the model's summary before an extractive one stands in. */
   readonly summaryTimeoutMs: number
@@ -83,6 +86,7 @@ export type Modules = {
   readonly policy: PolicyService
   readonly runStreams: RunStreams
   readonly indexer: Indexer
+  readonly indexKeeper: IndexKeeper
   readonly reconciler: Reconciler
   readonly maintenance: Maintenance
 }
@@ -138,7 +142,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     onWrite,
   })
   const memories = createMemoryService({ database, idempotency, tokenizer, clock, additions })
-  const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
+  const agents = createAgentService({
+    database,
+    vectorIndex,
+    createId,
+    indexTimeoutMs: settings.indexTimeoutMs,
+    forgetTexts: (tenantId) => embedder.forget?.(tenantId),
+  })
   const tenants = createTenantService({
     database,
     idempotency,
@@ -199,10 +209,21 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     policy,
     runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
     indexer,
+    indexKeeper: createIndexKeeper({
+      database,
+      vectorIndex,
+      embedder,
+      createId,
+      logger,
+      intervalMs: settings.indexKeepMs,
+      onChange: indexer.wake,
+    }),
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
       database,
+      clock,
       finishErasure: agents.finishErasure,
+      finishDeletions: tenants.finishDeletions,
       logger,
       intervalMs: settings.maintenanceIntervalMs,
       onPurge: onWrite,

@@ -25,24 +25,29 @@ import type { VectorIndex } from './ports/vector-index.ts'
 import { systemClock } from './shared/clock.ts'
 import { createId } from './shared/ids.ts'
 
-type Opening = { readonly logger: Logger; readonly onClose: (closer: () => Promise<void>) => void }
+type Opening = {
+  readonly logger: Logger
+  readonly onClose: (closer: () => Promise<void>) => void
+  /** Ends the opening, not what was opened. */
+  readonly signal?: AbortSignal | undefined
+}
 
 const exactIdleMs = 600_000
 const embedderWaitMs = 60_000
 
 /** Where the database is, and how to end one that was started here. */
-const locateDatabase = async (config: Config, logger: Logger) => {
+const locateDatabase = async (config: Config, { logger, signal }: Pick<Opening, 'logger' | 'signal'>) => {
   if (config.databaseUrl !== null) {
     const appUrl = config.databaseUrl
     return { appUrl, ownerUrl: config.databaseOwnerUrl ?? appUrl, stop: async () => {} }
   }
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, logger })
+  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, logger, signal })
   return { appUrl: embedded.url, ownerUrl: embedded.url, stop: embedded.stop }
 }
 
 /** Applies the migrations; whoever started the database for it, stops it. */
 export const migrateDatabase = async (config: Config, logger: Logger): Promise<void> => {
-  const { appUrl, ownerUrl, stop } = await locateDatabase(config, logger)
+  const { appUrl, ownerUrl, stop } = await locateDatabase(config, { logger })
   try {
     await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
   } finally {
@@ -51,8 +56,8 @@ export const migrateDatabase = async (config: Config, logger: Logger): Promise<v
 }
 
 /** A migrated database. What was started for it is handed to `onClose`. */
-const openDatabase = async (config: Config, { logger, onClose }: Opening): Promise<Database> => {
-  const { appUrl, ownerUrl, stop } = await locateDatabase(config, logger)
+const openDatabase = async (config: Config, { logger, onClose, signal }: Opening): Promise<Database> => {
+  const { appUrl, ownerUrl, stop } = await locateDatabase(config, { logger, signal })
   onClose(stop)
   await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
   const database = createPostgres({
@@ -80,13 +85,13 @@ const connectEmbedder = async (config: Config, logger: Logger): Promise<Embedder
 }
 
 /** The index cannot be built before the embedder has told its dimension, so a start waits for it, for a while. */
-const openEmbedder = async (config: Config, { logger, onClose }: Opening): Promise<Embedder> => {
+const openEmbedder = async (config: Config, { logger, onClose, signal }: Opening): Promise<Embedder> => {
   const embedder = await connectEmbedder(config, logger)
   onClose(embedder.close)
   const giveUpMs = Date.now() + embedderWaitMs
   while (config.embedderUrl !== null && !(await embedder.checkHealth()).ready && Date.now() < giveUpMs) {
     logger.warn('the embedder does not answer yet; the start waits for it')
-    await sleep(1_000)
+    await sleep(1_000, undefined, { signal })
   }
   return withEmbeddingCache(embedder, { maxBytes: config.embeddingCacheBytes })
 }
@@ -147,24 +152,32 @@ const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
 
 /**
  * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
- * embedder or model that is given stands in for the configured one.
+ * embedder or model that is given stands in for the configured one. @throws the reason of the signal when it aborts
+ * meanwhile
  */
 export const openParts = async (
   config: Config,
   logger: Logger,
-  given: { readonly embedder?: Embedder; readonly model?: LanguageModel } = {},
+  given: {
+    readonly embedder?: Embedder
+    readonly model?: LanguageModel
+    readonly signal?: AbortSignal | undefined
+  } = {},
 ): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
-  const opening: Opening = { logger, onClose: (closer) => closers.push(closer) }
+  const { signal } = given
+  const opening: Opening = { logger, onClose: (closer) => closers.push(closer), signal }
   try {
     const database = await openDatabase(config, opening)
+    signal?.throwIfAborted()
     const embedder = given.embedder ?? (await openEmbedder(config, opening))
     const index = await openIndex(config, { database, embedder }, opening)
     const tokenizer = await openTokenizer(config)
     const model = given.model ?? (await openModel(config, { ...opening, database }))
+    signal?.throwIfAborted()
     return { database, embedder, ...index, tokenizer, model, clock: systemClock, createId, logger, close }
   } catch (error) {
     await close()

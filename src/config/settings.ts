@@ -325,7 +325,7 @@ export const settings = {
     default: 33_554_432,
     minimum: 0,
     maximum: 64 * gibibyte,
-    doc: 'Memory for vectors of texts embedded before, each kept for its tenant alone.',
+    doc: 'Memory for vectors of texts embedded in the last ten minutes, found by a hash of the text.',
   }),
   maintenanceIntervalMs: number({
     name: 'AGEMEM_MAINTENANCE_INTERVAL_MS',

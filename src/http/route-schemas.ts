@@ -53,6 +53,22 @@ const problemResponse = (status: number) => ({
   content: { 'application/problem+json': { schema: { $ref: 'Problem' } } },
 })
 
+const answerHeaders = {
+  ETag: { type: 'string', description: 'The version, for If-Match.' },
+  Location: { type: 'string', description: 'The path of what was created.' },
+}
+
+/** An answer of the component `name` that carries these headers. */
+export const withHeaders = (
+  name: string,
+  description: string,
+  ...headers: readonly (keyof typeof answerHeaders)[]
+) => ({
+  description,
+  headers: Object.fromEntries(headers.map((header) => [header, answerHeaders[header]])),
+  content: { 'application/json': { schema: { $ref: name } } },
+})
+
 /** What any route with a key can answer, plus the given statuses. */
 export const problems = (...statuses: readonly number[]) =>
   Object.fromEntries([400, 401, 403, 422, 429, 503, ...statuses].map((status) => [status, problemResponse(status)]))

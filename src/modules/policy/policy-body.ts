@@ -1,5 +1,4 @@
 /** Runs between the wire's snake_case and the domain's camelCase. */
-import type { ServerSentEvent } from '../../http/event-stream.ts'
 import { fromMessageBody } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { toMeasureBody } from '../session/session-body.ts'
@@ -105,7 +104,7 @@ const eventData = (event: RunEvent): unknown => {
 export const toServerSentEvent = (
   runId: string,
   { number, event }: { readonly number: number; readonly event: RunEvent },
-): ServerSentEvent => ({ id: `${runId}:${number}`, type: event.type, data: eventData(event) })
+): { readonly id: string; readonly type: string; readonly data: unknown } => ({ id: `${runId}:${number}`, type: event.type, data: eventData(event) })
 
 /** The run and the last event that a client has seen; null when that is no id of ours. */
 export const fromEventId = (id: string): { readonly runId: string; readonly number: number } | null => {

@@ -1,6 +1,8 @@
 import { type TSchema, Type } from 'typebox'
+import { etagOf } from '../../http/etag.ts'
+import { ensureValidPath } from '../../http/http-errors.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
-import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { bodyProblems, problems, withHeaders } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
 import { sessionParams } from '../session/session.routes.ts'
 import { type ModelOutputBody, toolComponents } from './tool.schemas.ts'
@@ -25,15 +27,15 @@ export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }):
         tags: ['tools'],
         params: sessionParams,
         body: toolBodies[key] as TSchema,
-        response: { 200: refTo<object>('ToolAnswer'), ...bodyProblems(404, 409) },
+        response: { 200: withHeaders('ToolAnswer', 'What the tool did.', 'ETag'), ...bodyProblems(404, 409) },
       },
       // The tool checks its arguments itself, so that every door gives the same reasons.
       attachValidation: true,
-      handler: async (request) => {
+      handler: async (request, reply) => {
+        ensureValidPath(request)
         const { session_id: sessionId } = request.params
-        return toToolAnswerBody(
-          await tools.call(callerOf(request), { sessionId, key, args: request.body, door: 'http' }),
-        )
+        const answer = await tools.call(callerOf(request), { sessionId, key, args: request.body, door: 'http' })
+        return reply.header('ETag', etagOf(answer.context.version)).send(toToolAnswerBody(answer))
       },
     })
   }
@@ -48,15 +50,15 @@ export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }):
       tags: ['tools'],
       params: sessionParams,
       body: refTo<ModelOutputBody>('ModelOutput'),
-      response: { 200: refTo<object>('StepAnswer'), ...bodyProblems(404, 409) },
+      response: { 200: withHeaders('StepAnswer', 'What each call did.', 'ETag'), ...bodyProblems(404, 409) },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { output, tool_calls: toolCalls, append = false } = request.body
       const step = await tools.callAll(callerOf(request), {
         sessionId: request.params.session_id,
         output: { output, toolCalls, append },
       })
-      return toStepAnswerBody(step)
+      return reply.header('ETag', etagOf(step.context.version)).send(toStepAnswerBody(step))
     },
   })
 
