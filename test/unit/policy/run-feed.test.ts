@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { createRunFeed } from '../../../src/modules/policy/run-feed.ts'
 import type { RunEvent } from '../../../src/modules/policy/run-types.ts'
 
+const { signal } = new AbortController()
 const token = (text: string): RunEvent => ({ type: 'token', text })
 const textOf = ({ event }: { event: RunEvent }) => (event.type === 'token' ? event.text : '')
 
@@ -12,7 +13,8 @@ describe('the feed of a run', () => {
     feed.end()
     const read = async (after: number) => {
       const texts: string[] = []
-      for await (const event of feed.read(after, 1_000)) if (event !== null) texts.push(textOf(event))
+      for await (const event of feed.read(after, { idleMs: 1_000, signal }))
+        if (event !== null) texts.push(textOf(event))
       return texts
     }
     expect(await Promise.all([read(0), read(2), read(9)])).toEqual([['a', 'b', 'c'], ['c'], []])
@@ -20,7 +22,7 @@ describe('the feed of a run', () => {
 
   it('holds the run back while a reader is too far behind', async () => {
     const feed = createRunFeed({ graceMs: 1_000, aheadMax: 2 })
-    const reader = feed.read(0, 1_000)
+    const reader = feed.read(0, { idleMs: 1_000, signal })
     await feed.emit(token('a'))
     expect((await reader.next()).value?.number).toBe(1)
     await feed.emit(token('b'))
@@ -36,9 +38,19 @@ describe('the feed of a run', () => {
     await reader.return(undefined)
   })
 
+  it('lets a reader go that waits, when its signal aborts', async () => {
+    const feed = createRunFeed({ graceMs: 5, aheadMax: 2 })
+    const leaving = new AbortController()
+    const reader = feed.read(0, { idleMs: 60_000, signal: leaving.signal })
+    const waiting = reader.next()
+    leaving.abort()
+    expect((await waiting).done).toBe(true)
+    await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
+  })
+
   it('says now and then that it is still there', async () => {
     const feed = createRunFeed({ graceMs: 1_000, aheadMax: 2 })
-    const reader = feed.read(0, 5)
+    const reader = feed.read(0, { idleMs: 5, signal })
     expect((await reader.next()).value).toBeNull()
     await reader.return(undefined)
   })
@@ -46,7 +58,7 @@ describe('the feed of a run', () => {
   it('gives a run up when its last reader stays away', async () => {
     const feed = createRunFeed({ graceMs: 5, aheadMax: 2 })
     await feed.emit(token('a'))
-    const reader = feed.read(0, 1_000)
+    const reader = feed.read(0, { idleMs: 1_000, signal })
     await reader.next()
     await reader.return(undefined)
     await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
@@ -54,7 +66,7 @@ describe('the feed of a run', () => {
 
   it('lets a cancelled run end, whoever reads', async () => {
     const feed = createRunFeed({ graceMs: 1_000, aheadMax: 0 })
-    const reader = feed.read(0, 1_000)
+    const reader = feed.read(0, { idleMs: 1_000, signal })
     const held = feed.emit(token('a'))
     expect((await reader.next()).value?.number).toBe(1)
     feed.cancel()
