@@ -54,10 +54,10 @@ describe('the policy with native function calls', () => {
       written_by: 'model',
     })
     const edits = (await http.get('/v1/sessions/sum/edits')).data.data as unknown as readonly {
-      details: { droppedFacts: readonly string[] }
+      details: { dropped_facts: readonly string[] }
     }[]
-    expect(edits[0]?.details.droppedFacts).toEqual(expect.arrayContaining(['9:30', 'Maria']))
-    expect(edits[0]?.details.droppedFacts).not.toContain('Porto')
+    expect(edits[0]?.details.dropped_facts).toEqual(expect.arrayContaining(['9:30', 'Maria']))
+    expect(edits[0]?.details.dropped_facts).not.toContain('Porto')
   })
 
   it.each(['down', 'not-json'] as const)('falls back to an extract when the model fails: %s', async (fault) => {
