@@ -12,6 +12,7 @@ import { createMemoryAdditions } from './modules/memory/memory-additions.ts'
 import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
 import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
 import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
+import { rebuildPrompt } from './modules/policy/rebuild-prompt.ts'
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
 import { createQuotaGuard } from './modules/tenant/quota.ts'
@@ -20,6 +21,7 @@ import { createContextTools } from './modules/tool/context-tools.ts'
 import { createMemoryTools } from './modules/tool/memory-tools.ts'
 import { createToolService, type ToolService } from './modules/tool/tool.service.ts'
 import type { ToolKey } from './modules/tool/tool-parameters.ts'
+import { createTrajectoryService, type TrajectoryService } from './modules/trajectory/trajectory.service.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
 import type { Tokenizer } from './ports/tokenizer.ts'
@@ -68,6 +70,7 @@ export type Modules = {
   readonly sessions: SessionService
   readonly contexts: ContextService
   readonly tools: ToolService
+  readonly trajectories: TrajectoryService
   readonly indexer: Indexer
   readonly reconciler: Reconciler
   readonly maintenance: Maintenance
@@ -160,6 +163,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       onMemoryWrite: onWrite,
       onCall: parts.onToolCall,
     }),
+    trajectories: createTrajectoryService({ database, idempotency, createId, rebuildPrompt }),
     indexer,
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
