@@ -3,6 +3,7 @@
  * along, however many are written in between. Cursors are opaque to clients and carry nothing that a tenant may not see.
  */
 import { AppError } from './errors.ts'
+import { isUnsafeText } from './json-limits.ts'
 
 export type PageRequest = { readonly cursor: string | null; readonly limit: number }
 export type Page<T> = { readonly data: readonly T[]; readonly nextCursor: string | null }
@@ -27,8 +28,9 @@ export const decodeCursor = <Keys extends readonly (string | number)[]>(cursor: 
   } catch {
     throw invalidCursor()
   }
-  const matches =
-    Array.isArray(keys) && keys.length === start.length && keys.every((key, i) => typeof key === typeof start[i])
+  const isKey = (key: unknown, i: number) =>
+    typeof key === typeof start[i] && (typeof key === 'number' ? Number.isSafeInteger(key) : !isUnsafeText(String(key)))
+  const matches = Array.isArray(keys) && keys.length === start.length && keys.every(isKey)
   if (!matches) throw invalidCursor()
   return keys as unknown as Keys
 }
