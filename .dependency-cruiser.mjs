@@ -10,6 +10,7 @@ const allowed = {
   session: ['agent', 'tenant', 'idempotency'],
   context: ['session', 'agent', 'tenant', 'idempotency'],
   trajectory: ['context', 'session', 'agent', 'tenant', 'idempotency'],
+  policy: ['tool', 'context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
   tool: ['context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
 }
 

@@ -10,6 +10,7 @@ create table tenant (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
+create index tenant_deleting on tenant (tenant_id) where status = 'deleting';
 
 create table api_key (
   tenant_id text not null,
@@ -22,6 +23,8 @@ create table api_key (
   agent_ids text[],
   created_at timestamptz not null default now(),
   expires_at timestamptz,
+  -- End of the grace that a rotation gave it. Apart from expires_at, which its successor inherits.
+  retires_at timestamptz,
   revoked_at timestamptz,
   rotated_from text,
   primary key (tenant_id, key_id)
@@ -44,8 +47,19 @@ create table audit_event (
 create table installation (
   only_row boolean not null primary key default true check (only_row),
   operator_key_hash bytea,
-  -- Which index and embedder the clocks speak of; another one starts them over.
+  -- Which index and embedder the clocks speak of; whoever runs with another one indexes nothing.
   index_signature text,
+  -- Random, for what must not be guessed from outside, such as the salts of the model server's cache.
+  secret text not null default replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''),
+  -- The collection the clocks speak of, the one under construction, and those that were left and are yet to be removed.
+  index_serving text,
+  index_building text,
+  index_retired text[] not null default '{}',
+  -- Somebody asked for a rebuild that has not begun yet.
+  index_rebuild_wanted boolean not null default false,
+  -- The one process at a time that builds, swaps and removes collections.
+  index_keeper text,
+  index_keeper_until timestamptz,
   created_at timestamptz not null default now()
 );
 insert into installation default values;

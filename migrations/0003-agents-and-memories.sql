@@ -11,6 +11,10 @@ create table agent (
   revision bigint not null default 0,
   indexed_revision bigint not null default 0,
   embedded_revision bigint not null default 0,
+  -- How far the index under construction is, when there is one: it holds all of everything up to built_revision, and
+  -- cannot serve before it holds what was there when it was begun, up to build_goal.
+  built_revision bigint not null default 0,
+  build_goal bigint not null default 0,
   -- Counts what the indexer published, so that a cache of the index knows what is new to it; entries that were removed
   -- are forgotten up to forgotten_publication, and a cache older than that starts over.
   publication bigint not null default 0,
@@ -27,6 +31,7 @@ create table agent (
   updated_at timestamptz not null default now(),
   primary key (tenant_id, agent_id)
 );
+create unique index agent_by_space on agent (tenant_id, space_id);
 create index agent_behind_its_clock on agent (lease_until nulls first)
   where revision > indexed_revision or revision > embedded_revision;
 

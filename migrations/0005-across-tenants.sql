@@ -2,9 +2,11 @@
 -- content passes: ids, clocks and counts is all it can read.
 grant select (tenant_id, name, status, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max,
   created_at, updated_at) on tenant to agemem_system;
-grant select (tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, lease_token, lease_until,
-  memory_count),
-  update (lease_token, lease_until, indexed_revision, embedded_revision) on agent to agemem_system;
+grant select (tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, built_revision,
+  build_goal, lease_token, lease_until, memory_count),
+  update (lease_token, lease_until, indexed_revision, embedded_revision, built_revision, build_goal)
+  on agent to agemem_system;
+grant select (index_signature) on installation to agemem_system;
 grant select (tenant_id, agent_id, memory_id, expires_at) on memory to agemem_system;
 grant select (tenant_id, erasure_id, status, requested_at) on erasure to agemem_system;
 grant select (expires_at), delete on idempotency_key to agemem_system;
@@ -16,8 +18,9 @@ create policy system_reads on erasure for select to agemem_system using (true);
 create policy system_purges on idempotency_key to agemem_system using (true);
 
 -- Leases the agent that was served longest ago among those whose words (or, when their words are up to date, whose
--- vectors) the index lacks. The token fences: a holder whose lease ran out can no longer move the clock.
-create function lease_agent(lease_ms integer, for_vectors boolean)
+-- vectors) the index lacks. The token fences: a holder whose lease ran out can no longer move the clock. Only for the
+-- index and embedder that the clocks speak of.
+create function lease_agent(lease_ms integer, for_vectors boolean, signature text)
 returns table (tenant_id text, agent_id text, space_id text, lease_token bigint)
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   update public.agent as leased
@@ -27,6 +30,7 @@ language sql security definer set search_path = pg_catalog, public, pg_temp as $
     where (behind.revision > behind.indexed_revision or behind.revision > behind.embedded_revision)
       and (behind.lease_until is null or behind.lease_until < clock_timestamp())
       and (behind.revision > behind.indexed_revision) = (not for_vectors)
+      and exists (select from public.installation where coalesce(index_signature, signature) = signature)
     order by behind.lease_until nulls first
     limit 1 for update skip locked
   ) as chosen
@@ -52,6 +56,11 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   select tenant_id, erasure_id from public.erasure where status = 'pending' order by requested_at limit row_limit
 $$;
 
+create function find_deleting_tenants(row_limit integer) returns table (tenant_id text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id from public.tenant where status = 'deleting' order by tenant_id limit row_limit
+$$;
+
 create function purge_idempotency_keys() returns bigint
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   with purged as (delete from public.idempotency_key where expires_at <= clock_timestamp() returning expires_at)
@@ -67,19 +76,75 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   from public.tenant where tenant_id > after_tenant_id order by tenant_id limit row_limit
 $$;
 
+-- These change what all clocks say. Each takes the leases away, so that nobody who read a clock before moves it after,
+-- and lets none be taken for a while where the index itself is about to be another one.
+
 -- Starts every clock over: the indexer then writes everything to the index again.
-create function restart_clocks() returns bigint
+create function restart_clocks(pause_ms integer) returns bigint
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
-  with restarted as (update public.agent set indexed_revision = 0, embedded_revision = 0 where revision > 0 returning 1)
+  with restarted as (
+    update public.agent set indexed_revision = 0, embedded_revision = 0, lease_token = lease_token + 1,
+      lease_until = clock_timestamp() + make_interval(secs => pause_ms / 1000.0)
+    where revision > 0 returning 1
+  )
   select count(*) from restarted
+$$;
+
+-- Starts the vectors' clocks over, for another embedder.
+create function restart_vectors() returns bigint
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  with restarted as (
+    update public.agent set embedded_revision = 0, lease_token = lease_token + 1, lease_until = null
+    where revision > 0 returning 1
+  )
+  select count(*) from restarted
+$$;
+
+-- Starts the clocks of an index under construction. For another embedder everything has to be in it, else what has
+-- words and vectors.
+create function begin_build(for_other_embedder boolean) returns void
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  update public.agent set built_revision = 0,
+    build_goal = case when for_other_embedder then revision else least(indexed_revision, embedded_revision) end
+$$;
+
+-- Makes the clocks speak of the index that was under construction.
+create function adopt_build(pause_ms integer) returns void
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  update public.agent set indexed_revision = least(indexed_revision, built_revision),
+    embedded_revision = least(embedded_revision, built_revision), lease_token = lease_token + 1,
+    lease_until = clock_timestamp() + make_interval(secs => pause_ms / 1000.0)
+  where revision > 0
+$$;
+
+-- Ends a pause.
+create function release_leases() returns void
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  update public.agent set lease_until = null where lease_until > clock_timestamp()
+$$;
+
+-- Does the index under construction hold what was there when it was begun, and of each agent all of what the one that
+-- serves holds but lag_max revisions?
+create function is_build_ready(for_other_embedder boolean, lag_max bigint) returns boolean
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select not exists (
+    select from public.agent where built_revision < build_goal or built_revision + lag_max <
+      case when for_other_embedder then indexed_revision else least(indexed_revision, embedded_revision) end
+  )
+$$;
+
+create function count_indexable_agents() returns bigint
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select count(*) from public.agent where revision > 0
 $$;
 
 -- Every agent with its clock, for the reconciler and the operator's rebuild.
 create function list_agent_clocks(after_tenant_id text, after_agent_id text, row_limit integer)
 returns table (tenant_id text, agent_id text, space_id text, revision bigint, indexed_revision bigint,
-  embedded_revision bigint, memory_count bigint)
+  embedded_revision bigint, built_revision bigint, memory_count bigint)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
-  select tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, memory_count from public.agent
+  select tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, built_revision, memory_count
+  from public.agent
   where (tenant_id, agent_id) > (after_tenant_id, after_agent_id) order by tenant_id, agent_id limit row_limit
 $$;
 
@@ -88,9 +153,11 @@ do $$
 declare
   signature text;
 begin
-  foreach signature in array array['lease_agent(integer, boolean)', 'index_lag()', 'find_expired(integer)',
-    'find_pending_erasures(integer)', 'purge_idempotency_keys()', 'list_tenants(text, integer)',
-    'restart_clocks()', 'list_agent_clocks(text, text, integer)']
+  foreach signature in array array['lease_agent(integer, boolean, text)', 'index_lag()', 'find_expired(integer)',
+    'find_pending_erasures(integer)', 'find_deleting_tenants(integer)', 'purge_idempotency_keys()',
+    'list_tenants(text, integer)',
+    'restart_clocks(integer)', 'restart_vectors()', 'begin_build(boolean)', 'adopt_build(integer)', 'release_leases()',
+    'is_build_ready(boolean, bigint)', 'count_indexable_agents()', 'list_agent_clocks(text, text, integer)']
   loop
     execute format('revoke all on function %s from public', signature);
     execute format('grant execute on function %s to agemem_app', signature);

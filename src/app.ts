@@ -6,7 +6,7 @@ import type { Modules } from './compose.ts'
 import { registerApiReference } from './http/api-reference.ts'
 import { type AuthenticateOptions, registerAuthentication } from './http/authenticate.ts'
 import { registerBodyParsers } from './http/body-parsers.ts'
-import { createClientErrorHandler } from './http/client-error.ts'
+import { createClientErrorHandler, registerOddRequests } from './http/client-error.ts'
 import { describeError } from './http/describe-error.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
 import { routeNotFound, toAppError } from './http/http-errors.ts'
@@ -22,6 +22,8 @@ import { fromMessageBody } from './modules/context/context-body.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
 import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.ts'
 import { registerMemoryTransferRoutes } from './modules/memory/memory-transfer.routes.ts'
+import { registerPolicyRoutes } from './modules/policy/policy.routes.ts'
+import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { registerSessionRoutes } from './modules/session/session.routes.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
@@ -35,6 +37,7 @@ export type AppOptions = RequestLifeOptions &
   Pick<AuthenticateOptions, 'defaultRatePerSecond' | 'authFailuresPerMinute' | 'metricsKey' | 'readOperatorKeyHash'> & {
     readonly modules: Modules
     readonly tokenCountSource: TokenCountSource
+    readonly policyDefaults: PolicyDefaults
     readonly healthParts: readonly HealthPart[]
     readonly metrics: Metrics
     readonly bodyLimitBytes: number
@@ -73,6 +76,8 @@ const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }:
     return503OnClosing: false,
     routerOptions: { maxParamLength: paramLengthMax },
     clientErrorHandler: createClientErrorHandler({ createId }),
+    // Node.js would refuse it without a problem document; the edge does it with one.
+    http: { requireHostHeader: false },
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -136,12 +141,14 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)
   registerTrajectoryRoutes(app, modules)
+  registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
 }
 
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   const app: App = createInstance(options)
   registerProblems(app)
   registerHooks(app)
+  registerOddRequests(app, { createId })
   const life = registerRequestLife(app, options)
   options.metrics.register(app)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: answersPolicy } })

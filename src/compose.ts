@@ -4,7 +4,9 @@ import { type AgentService, createAgentService } from './modules/agent/agent.ser
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
+import { createModelSummarizer } from './modules/context/summarize-with-model.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
+import { createIndexKeeper, type IndexKeeper } from './modules/memory/index-keeper.ts'
 import { createIndexer, type Indexer } from './modules/memory/indexer.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
 import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
@@ -12,9 +14,13 @@ import { createMemoryAdditions } from './modules/memory/memory-additions.ts'
 import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
 import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
 import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
+import { createPolicyService, type PolicyService } from './modules/policy/policy.service.ts'
 import { rebuildPrompt } from './modules/policy/rebuild-prompt.ts'
+import { createRunStreams, type RunStreams } from './modules/policy/run-streams.ts'
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
+import { createMeteredModel } from './modules/tenant/metered-model.ts'
+import { createModelTokens } from './modules/tenant/model-tokens.ts'
 import { createQuotaGuard } from './modules/tenant/quota.ts'
 import { createTenantService, type TenantService } from './modules/tenant/tenant.service.ts'
 import { createContextTools } from './modules/tool/context-tools.ts'
@@ -24,6 +30,7 @@ import type { ToolKey } from './modules/tool/tool-parameters.ts'
 import { createTrajectoryService, type TrajectoryService } from './modules/trajectory/trajectory.service.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
+import type { LanguageModel } from './ports/language-model.ts'
 import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import type { Clock } from './shared/clock.ts'
@@ -37,6 +44,8 @@ export type Parts = {
   readonly fallbackIndex: VectorIndex | null
   readonly embedder: Embedder
   readonly tokenizer: Tokenizer
+  /** The policy; null: none. */
+  readonly model: LanguageModel | null
   readonly clock: Clock
   readonly createId: CreateId
   readonly logger: Logger
@@ -57,7 +66,13 @@ export type Settings = {
   readonly indexPollMs: number
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
+  /** Longest wait between looks at what serves as the index, where that is a server. */
+  readonly indexKeepMs: number
   readonly maintenanceIntervalMs: number
+  /** Longest wait for the model's summary before an extractive one stands in. */
+  readonly summaryTimeoutMs: number
+  /** How long a streamed run goes on when its client has gone. */
+  readonly policyResumeMs: number
 }
 
 export type Modules = {
@@ -71,9 +86,21 @@ export type Modules = {
   readonly contexts: ContextService
   readonly tools: ToolService
   readonly trajectories: TrajectoryService
+  readonly policy: PolicyService
+  readonly runStreams: RunStreams
   readonly indexer: Indexer
+  readonly indexKeeper: IndexKeeper
   readonly reconciler: Reconciler
   readonly maintenance: Maintenance
+}
+
+/** The policy's own model writes summaries where there is one; without it they are extracts. */
+const summarizerOf = (
+  { model, tokenizer }: { model: LanguageModel | null; tokenizer: Tokenizer },
+  { summaryTimeoutMs }: Pick<Settings, 'summaryTimeoutMs'>,
+): Summarize => {
+  const standIn = extractive(tokenizer)
+  return model === null ? standIn : createModelSummarizer({ model, tokenizer, standIn, timeoutMs: summaryTimeoutMs })
 }
 
 const extractive =
@@ -118,7 +145,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     onWrite,
   })
   const memories = createMemoryService({ database, idempotency, tokenizer, clock, additions })
-  const agents = createAgentService({ database, vectorIndex, createId, indexTimeoutMs: settings.indexTimeoutMs })
+  const agents = createAgentService({
+    database,
+    vectorIndex,
+    createId,
+    indexTimeoutMs: settings.indexTimeoutMs,
+    forgetTexts: (tenantId) => embedder.forget?.(tenantId),
+  })
   const tenants = createTenantService({
     database,
     idempotency,
@@ -131,12 +164,14 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       quota.forget(tenantId)
     },
   })
+  const modelTokens = createModelTokens({ database, clock })
+  const model = parts.model === null ? null : createMeteredModel(parts.model, modelTokens)
   const contexts = createContextService({
     database,
     idempotency,
     tokenizer,
     createId,
-    summarize: extractive(tokenizer),
+    summarize: summarizerOf({ model, tokenizer }, settings),
   })
   const memoryTools = createMemoryTools({ memories, search, contexts, tokenizer, createId, defaultTopK: settings.topK })
   const contextTools = createContextTools({
@@ -144,6 +179,25 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     embedder,
     defaultFilterThreshold: () => settings.filterThreshold ?? embedder.thresholds.filter,
     embedTimeoutMs: settings.embedTimeoutMs,
+  })
+  const tools = createToolService({
+    database,
+    idempotency,
+    contexts,
+    tools: { ...memoryTools, ...contextTools },
+    createId,
+    onMemoryWrite: onWrite,
+    onCall: parts.onToolCall,
+  })
+  const policy = createPolicyService({
+    database,
+    idempotency,
+    contexts,
+    tools,
+    tokenizer,
+    model,
+    modelTokens,
+    createId,
   })
   return {
     keys,
@@ -154,21 +208,26 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     transfer: createMemoryTransfer({ database, tokenizer, quota, clock, createId, onWrite }),
     sessions: createSessionService({ database, idempotency, createId, defaultBudgetTokens: settings.budgetTokens }),
     contexts,
-    tools: createToolService({
-      database,
-      idempotency,
-      contexts,
-      tools: { ...memoryTools, ...contextTools },
-      createId,
-      onMemoryWrite: onWrite,
-      onCall: parts.onToolCall,
-    }),
+    tools,
+    policy,
+    runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
     trajectories: createTrajectoryService({ database, idempotency, createId, rebuildPrompt }),
     indexer,
+    indexKeeper: createIndexKeeper({
+      database,
+      vectorIndex,
+      embedder,
+      createId,
+      logger,
+      intervalMs: settings.indexKeepMs,
+      onChange: indexer.wake,
+    }),
     reconciler: createReconciler({ database, vectorIndex }),
     maintenance: createMaintenance({
       database,
+      clock,
       finishErasure: agents.finishErasure,
+      finishDeletions: tenants.finishDeletions,
       logger,
       intervalMs: settings.maintenanceIntervalMs,
       onPurge: onWrite,

@@ -1,7 +1,8 @@
 /** The process: config, service, listen; on SIGINT or SIGTERM it drains and leaves nothing behind. */
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pino from 'pino'
-import { loadConfig } from './config.ts'
+import { type Config, loadConfig } from './config.ts'
 import { describeError } from './http/describe-error.ts'
 import { createService, type Service } from './services.ts'
 import { isAppError } from './shared/errors.ts'
@@ -33,44 +34,54 @@ const drain = async ({ life }: Service, timeoutMs: number): Promise<void> => {
   while (life.inFlight() > 0 && Date.now() < giveUpMs) await sleep(20)
 }
 
-const run = async (): Promise<void> => {
-  const config = loadConfig()
-  const logger = pino({ level: config.logLevel, serializers: { err: describeError } }, pino.destination(2))
-  const service = await createService(config, logger)
+const listen = async (service: Service, { host, port }: Config): Promise<void> => {
   try {
-    await service.app.listen({ host: config.host, port: config.port })
+    await service.app.listen({ host, port })
   } catch (error) {
     await service.close()
     const isTaken = (error as { code?: unknown }).code === 'EADDRINUSE'
-    throw isTaken
-      ? new Error(`Port ${config.port} on ${config.host} is taken. Set AGEMEM_PORT to another, or to 0.`)
-      : error
+    throw isTaken ? new Error(`Port ${port} on ${host} is taken. Set AGEMEM_PORT to another, or to 0.`) : error
   }
-  service.start()
-  const address = service.app.server.address()
-  const port = typeof address === 'object' && address !== null ? address.port : config.port
-  introduce(service, `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${port}`)
-
-  let isStopping = false
-  const stop = (signal: string) => {
-    if (isStopping) return
-    isStopping = true
-    logger.info({ signal }, 'stopping')
-    void drain(service, config.drainTimeoutMs)
-      .then(service.close)
-      .then(
-        () => process.exit(0),
-        (error: unknown) => {
-          process.stderr.write(`${explain(error)}\n`)
-          process.exit(1)
-        },
-      )
-  }
-  process.on('SIGINT', stop)
-  process.on('SIGTERM', stop)
 }
 
-run().catch((error: unknown) => {
-  process.stderr.write(`${explain(error)}\n`)
-  process.exit(1)
-})
+const addressOf = ({ app }: Service, { host, port }: Config): string => {
+  const address = app.server.address()
+  const name = host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${typeof address === 'object' && address !== null ? address.port : port}`
+}
+
+/** Aborts at the first SIGINT or SIGTERM; heard from the first moment, since a start opens things too. */
+const stopSignal = (): AbortSignal => {
+  const controller = new AbortController()
+  const stop = (name: string) => controller.abort(name)
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  return controller.signal
+}
+
+const untilAborted = async (signal: AbortSignal): Promise<void> => {
+  if (!signal.aborted) await once(signal, 'abort')
+}
+
+const run = async (stopped: AbortSignal): Promise<void> => {
+  const config = loadConfig()
+  const logger = pino({ level: config.logLevel, serializers: { err: describeError } }, pino.destination(2))
+  const service = await createService(config, logger, stopped)
+  await listen(service, config)
+  service.start()
+  introduce(service, addressOf(service, config))
+  await untilAborted(stopped)
+  logger.info({ signal: stopped.reason }, 'stopping')
+  await drain(service, config.drainTimeoutMs)
+  await service.close()
+}
+
+const stopped = stopSignal()
+run(stopped).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const isStopped = stopped.aborted && (error === stopped.reason || (error as Error).name === 'AbortError')
+    if (!isStopped) process.stderr.write(`${explain(error)}\n`)
+    process.exit(isStopped ? 0 : 1)
+  },
+)

@@ -10,36 +10,44 @@ import { createPostgres } from './drivers/database/postgres.ts'
 import { createBundledEmbedder } from './drivers/embedder/bundled-embedder.ts'
 import { withEmbeddingCache } from './drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from './drivers/embedder/openai-embedder.ts'
+import { createVllmModel } from './drivers/language-model/vllm-model.ts'
 import { createEstimatingTokenizer } from './drivers/tokenizer/estimating-tokenizer.ts'
 import { createFileTokenizer } from './drivers/tokenizer/file-tokenizer.ts'
 import { createExactIndex } from './drivers/vector-index/exact-index.ts'
 import { createQdrantIndex } from './drivers/vector-index/qdrant-index.ts'
 import { createSpaceReader } from './modules/memory/space-reader.ts'
+import { readInstallationSecret } from './modules/tenant/installation.repository.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
+import type { LanguageModel } from './ports/language-model.ts'
 import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import { systemClock } from './shared/clock.ts'
 import { createId } from './shared/ids.ts'
 
-type Opening = { readonly logger: Logger; readonly onClose: (closer: () => Promise<void>) => void }
+type Opening = {
+  readonly logger: Logger
+  readonly onClose: (closer: () => Promise<void>) => void
+  /** Ends the opening, not what was opened. */
+  readonly signal?: AbortSignal | undefined
+}
 
 const exactIdleMs = 600_000
 const embedderWaitMs = 60_000
 
 /** Where the database is, and how to end one that was started here. */
-const locateDatabase = async (config: Config, logger: Logger) => {
+const locateDatabase = async (config: Config, { logger, signal }: Pick<Opening, 'logger' | 'signal'>) => {
   if (config.databaseUrl !== null) {
     const appUrl = config.databaseUrl
     return { appUrl, ownerUrl: config.databaseOwnerUrl ?? appUrl, stop: async () => {} }
   }
-  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, logger })
+  const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, logger, signal })
   return { appUrl: embedded.url, ownerUrl: embedded.url, stop: embedded.stop }
 }
 
 /** Applies the migrations; whoever started the database for it, stops it. */
 export const migrateDatabase = async (config: Config, logger: Logger): Promise<void> => {
-  const { appUrl, ownerUrl, stop } = await locateDatabase(config, logger)
+  const { appUrl, ownerUrl, stop } = await locateDatabase(config, { logger })
   try {
     await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
   } finally {
@@ -48,8 +56,8 @@ export const migrateDatabase = async (config: Config, logger: Logger): Promise<v
 }
 
 /** A migrated database. What was started for it is handed to `onClose`. */
-const openDatabase = async (config: Config, { logger, onClose }: Opening): Promise<Database> => {
-  const { appUrl, ownerUrl, stop } = await locateDatabase(config, logger)
+const openDatabase = async (config: Config, { logger, onClose, signal }: Opening): Promise<Database> => {
+  const { appUrl, ownerUrl, stop } = await locateDatabase(config, { logger, signal })
   onClose(stop)
   await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
   const database = createPostgres({
@@ -77,13 +85,13 @@ const connectEmbedder = async (config: Config, logger: Logger): Promise<Embedder
 }
 
 /** The index cannot be built before the embedder has told its dimension, so a start waits for it, for a while. */
-const openEmbedder = async (config: Config, { logger, onClose }: Opening): Promise<Embedder> => {
+const openEmbedder = async (config: Config, { logger, onClose, signal }: Opening): Promise<Embedder> => {
   const embedder = await connectEmbedder(config, logger)
   onClose(embedder.close)
   const giveUpMs = Date.now() + embedderWaitMs
   while (config.embedderUrl !== null && !(await embedder.checkHealth()).ready && Date.now() < giveUpMs) {
     logger.warn('the embedder does not answer yet; the start waits for it')
-    await sleep(1_000)
+    await sleep(1_000, undefined, { signal })
   }
   return withEmbeddingCache(embedder, { maxBytes: config.embeddingCacheBytes })
 }
@@ -119,29 +127,58 @@ const openIndex = async (
   return { vectorIndex: qdrant, fallbackIndex: exact }
 }
 
+const openModel = async (
+  config: Config,
+  { database, logger, onClose }: Opening & { readonly database: Database },
+): Promise<LanguageModel | null> => {
+  if (config.vllmUrl === null || config.vllmModel === null) return null
+  const model = await createVllmModel({
+    url: config.vllmUrl,
+    model: config.vllmModel,
+    apiKey: config.vllmApiKey,
+    saltSecret: await database.transactAsSystem(readInstallationSecret),
+    timeoutMs: config.vllmTimeoutMs,
+    concurrencyMax: config.vllmConcurrencyMax,
+    concurrencyPerTenantMax: config.vllmConcurrencyPerTenantMax,
+    queueMax: config.vllmQueueMax,
+    logger,
+  })
+  onClose(model.close)
+  return model
+}
+
 const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
   tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: join(tokenizerFile) })
 
 /**
  * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
- * embedder that is given stands in for the configured one.
+ * embedder or model that is given stands in for the configured one. @throws the reason of the signal when it aborts
+ * meanwhile
  */
 export const openParts = async (
   config: Config,
   logger: Logger,
-  given: { readonly embedder?: Embedder } = {},
+  given: {
+    readonly embedder?: Embedder
+    readonly model?: LanguageModel
+    readonly signal?: AbortSignal | undefined
+  } = {},
 ): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
-  const opening: Opening = { logger, onClose: (closer) => closers.push(closer) }
+  const { signal } = given
+  const opening: Opening = { logger, onClose: (closer) => closers.push(closer), signal }
   try {
     const database = await openDatabase(config, opening)
+    signal?.throwIfAborted()
     const embedder = given.embedder ?? (await openEmbedder(config, opening))
     const index = await openIndex(config, { database, embedder }, opening)
     const tokenizer = await openTokenizer(config)
-    return { database, embedder, ...index, tokenizer, clock: systemClock, createId, logger, close }
+    const model = given.model ?? (await openModel(config, { ...opening, database }))
+    signal?.throwIfAborted()
+    return { database, embedder, ...index, tokenizer, model, clock: systemClock, createId, logger, close }
   } catch (error) {
     await close()
     throw error

@@ -4,7 +4,8 @@ import { type BuiltApp, createApp } from './app.ts'
 import { composeModules, type Modules, type Parts } from './compose.ts'
 import type { Config } from './config.ts'
 import { createMetrics, type Metrics } from './http/metrics.ts'
-import { readIndexLag, restartClocks, swapIndexSignature } from './modules/memory/system.repository.ts'
+import { readIndexLag } from './modules/memory/system.repository.ts'
+import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
 import type { FirstTenant } from './modules/tenant/tenant.service.ts'
 import { openParts } from './open-drivers.ts'
@@ -18,6 +19,8 @@ export type Service = BuiltApp & {
   /** Ends the app and the background work; the parts stay open. */
   close(): Promise<void>
 }
+
+const indexKeepMs = 2_000
 
 /** What a service is made of besides its configuration: ports with a driver behind each, a clock, a log. */
 export type ServiceParts = Omit<Parts, 'onToolCall'>
@@ -47,29 +50,27 @@ const measured = (embedder: Embedder, metrics: Metrics): Embedder => ({
     }
   },
   checkHealth: (options) => embedder.checkHealth(options),
+  forget: (tenantId) => embedder.forget?.(tenantId),
   close: () => embedder.close(),
 })
 
-/** Another index or embedder than the clocks speak of holds nothing yet: everything is written to it anew. */
-const followIndex = async ({ database, vectorIndex, embedder, logger }: ServiceParts): Promise<void> => {
-  await vectorIndex.ensureReady().catch((error: unknown) => {
-    logger.warn({ err: error }, 'the vector index is not ready; searches go on without it')
-  })
-  const signature = `${vectorIndex.name} ${embedder.model} ${embedder.dimensions}`
-  const isOther = await database.transactAsSystem((tx) => swapIndexSignature(tx, signature))
-  if (!isOther) return
-  const agents = await database.transactAsSystem(restartClocks)
-  if (agents > 0) logger.info({ agents, signature }, 'the index or embedder is another one; it is filled anew')
-}
+const policyDefaultsOf = (config: Config): PolicyDefaults => ({
+  format: config.policyFormat,
+  turnsMax: config.policyStepsMax,
+  deadlineMs: config.policyDeadlineMs,
+  temperature: config.policyTemperature,
+  tokensMax: config.policyTokensMax,
+})
 
 /** A service over open parts, which whoever opened them closes after it. */
 export const createServiceOver = async (parts: ServiceParts, config: Config): Promise<Service> => {
-  const { database, vectorIndex, tokenizer, logger } = parts
+  const { database, vectorIndex, tokenizer, model, logger } = parts
   const metrics = createMetrics()
   const embedder = measured(parts.embedder, metrics)
-  await followIndex(parts)
-  const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, config)
-  const { tenants, indexer, maintenance } = modules
+  const settings = { ...config, indexKeepMs }
+  const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, settings)
+  const { tenants, indexer, indexKeeper, maintenance, runStreams } = modules
+  await indexKeeper.prepare()
   const first = await tenants.ensureFirst({ isOperatorKeyGiven: config.operatorKey !== null })
   const operatorHash = config.operatorKey === null ? await tenants.readOperatorKeyHash() : hashOf(config.operatorKey)
   const built = await createApp({
@@ -80,10 +81,12 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     tokenCountSource: tokenizer.source,
     readOperatorKeyHash: async () => operatorHash,
     defaultRatePerSecond: config.rateLimitPerSecond,
+    policyDefaults: policyDefaultsOf(config),
     healthParts: [
       { name: 'database', isNeeded: true, check: () => database.checkHealth() },
       { name: 'vector_index', isNeeded: false, check: () => vectorIndex.checkHealth() },
       { name: 'embedder', isNeeded: false, check: () => embedder.checkHealth() },
+      ...(model === null ? [] : [{ name: 'model', isNeeded: false, check: () => model.checkHealth() }]),
     ],
   })
   metrics.watch({
@@ -97,20 +100,22 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     first,
     start: () => {
       indexer.start()
+      indexKeeper.start()
       maintenance.start()
-      void tenants.finishDeletions().catch((error: unknown) => logger.warn({ err: error }, 'a deletion is unfinished'))
     },
     close: async () => {
+      await runStreams.close()
       await built.app.close()
       await maintenance.stop()
+      await indexKeeper.stop()
       await indexer.stop()
     },
   }
 }
 
-/** The service with its own parts; closing it closes them too, and so does a failed start. */
-export const createService = async (config: Config, logger: Logger): Promise<Service> => {
-  const { close: closeParts, ...parts } = await openParts(config, logger)
+/** The service with its own parts; closing it closes them too, and so does a failed start. The signal ends the start. */
+export const createService = async (config: Config, logger: Logger, signal?: AbortSignal): Promise<Service> => {
+  const { close: closeParts, ...parts } = await openParts(config, logger, { signal })
   try {
     const service = await createServiceOver(parts, config)
     return {

@@ -14,12 +14,12 @@ export const playDay = async (stage: Stage, { title }: BeatOf<'day'>): Promise<v
   await stage.showMemories(await stage.countMemories())
   stage.showContext({ version, tokens, budget_tokens, pressure })
   stage.expect(tokens < before, 'the reset did not shorten the context')
-  screen.blank()
 }
 
 export const playSay = async (stage: Stage, { lines }: BeatOf<'say'>): Promise<void> => {
   const messages = lines.map(({ role, content }) => ({ role, content }))
   const answer = await stage.client.appendMessages(stage.sessionId, messages)
+  stage.screen.blank()
   lines.forEach((line, index) => {
     stage.hear(line, answer.messages[index])
   })

@@ -42,7 +42,8 @@ const aside = (line: Line): Line => ({ ...line, chatter: true })
 export const demoPrompt =
   'You help Nora with her house move. Keep in long-term memory what will matter later, and keep the conversation short.'
 
-export const demoBudgetTokens = 1_500
+/** Less than the three days take: nobody could keep it all in the context. */
+export const demoBudgetTokens = 1_200
 
 const firstDay: readonly Beat[] = [
   { kind: 'day', title: 'Monday 2 June: the new flat' },
@@ -250,8 +251,8 @@ const secondDay: readonly Beat[] = [
   },
   {
     kind: 'summary',
-    span: '18',
-    why: 'the long stretch still matters, word for word it does not; the originals are kept and it can be undone',
+    span: 'all',
+    why: 'the context is nearly full; what was said still matters, word for word it does not. The originals are kept, and it can be undone',
   },
   {
     kind: 'say',

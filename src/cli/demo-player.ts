@@ -3,6 +3,7 @@
 import { playDay, playFilter, playSay, playSummary } from './demo-context-beats.ts'
 import type { Beat, FinalCheck } from './demo-conversation.ts'
 import { playAdd, playDelete, playRetrieve, playUpdate } from './demo-memory-beats.ts'
+import { count } from './demo-screen.ts'
 import type { Stage } from './demo-stage.ts'
 
 /** The answer is wanted among the first; what must be gone is looked for in all that the search can give. */
@@ -50,13 +51,22 @@ export const playCheck = async (stage: Stage, { question, expected, gone }: Fina
   stage.expect(isGood, line)
 }
 
-/** What the story took, for the closing lines. */
-export const closingText = async (stage: Stage): Promise<string> => {
+/** What the story took and what it was for: the closing lines, all of them counted. */
+export const closingTexts = async (stage: Stage, checks: readonly FinalCheck[]): Promise<readonly string[]> => {
   const { context, peakTokens, calls } = stage.measure()
-  const said = [...stage.lines.values()].reduce((sum, { tokens }) => sum + tokens, 0)
-  return (
-    `${stage.lines.size} messages with ${said} tokens were said over three days. At its fullest the context held ` +
-    `${peakTokens} of ${context.budget_tokens} tokens; it holds ${context.tokens} now. ` +
-    `${await stage.countMemories()} memories hold what matters. ${calls} calls did that.`
-  )
+  const lines = [...stage.lines.values()]
+  const said = lines.reduce((sum, { tokens }) => sum + tokens, 0)
+  const gone = checks.flatMap((check) => check.gone)
+  const outdated = lines.filter(({ content }) => gone.some((part) => content.includes(part))).length
+  const limit = context.budget_tokens
+  return [
+    `Room: ${lines.length} messages with ${count(said)} tokens were said over three days, and the context has room for ` +
+      `${count(limit)}. With FILTER and SUMMARY it held ${count(peakTokens)} at its fullest, and nothing was lost: every ` +
+      'message can still be listed, and every edit undone.',
+    'Memory: each day began with an empty context, so without a memory every question about an earlier day would have ' +
+      `gone unanswered. ${await stage.countMemories()} memories answered them.`,
+    `Truth: a log would not do. ${outdated} of the messages say what is no longer true or should be forgotten ` +
+      `(${gone.join(', ')}), and a search of the log would find them. UPDATE and DELETE took them out of memory.`,
+    `${calls} calls did that. Here a script made them; a trained policy decides on them by itself.`,
+  ]
 }

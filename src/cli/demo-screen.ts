@@ -20,7 +20,7 @@ export const wrapText = (text: string, width: number): readonly string[] => {
   return lines
 }
 
-const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ',')
+export const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ',')
 
 /** `[#####-------------------]  21 %  210 of 1,000 tokens` */
 export const pressureBar = ({
@@ -52,9 +52,9 @@ export const createScreen = ({ write, hasColours }: ScreenOptions) => {
 
   return {
     blank: () => void write('\n'),
-    plain: (text: string) => wrapText(text, columns).forEach((line) => void write(`${line}\n`)),
+    paragraph: (text: string) => void write(`\n${wrapText(text, columns).join('\n')}\n`),
     heading: (text: string) => {
-      write(`\n${paint('bold', `== ${text} ${'='.repeat(Math.max(0, columns - text.length - 4))}`)}\n\n`)
+      write(`\n${paint('bold', `== ${text} ${'='.repeat(Math.max(0, columns - text.length - 4))}`)}\n`)
     },
     say: ({ role, content }: Line) => labelled(role === 'user' ? 'Nora' : 'assistant', content),
     /** A tool call: its name and what it was given. */

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { eraseAgents } from '../evaluation/retrieval-runner.ts'
 import { demoBeats, finalChecks } from './demo-conversation.ts'
-import { closingText, playBeat, playCheck } from './demo-player.ts'
+import { closingTexts, playBeat, playCheck } from './demo-player.ts'
 import { createScreen } from './demo-screen.ts'
 import { createDemoStage } from './demo-stage.ts'
 import type { HttpClient } from './http-client.ts'
@@ -47,10 +47,13 @@ const readOptions = (args: readonly string[]): Options | null => {
   return { url: values.url, key: values.key, pauseMs, keeps: values.keep }
 }
 
-const intro =
-  'An agent that talks for days has two problems: its context fills up, and what leaves the context is forgotten. AgeMem ' +
-  'gives it six tools. ADD, UPDATE, DELETE and RETRIEVE tend a long-term memory; SUMMARY, FILTER and RETRIEVE tend the ' +
-  'context. Here a script plays a wise agent; a trained model makes the same calls by itself.'
+const intro = [
+  'An agent that talks for days has three problems: its context fills up, what leaves the context is forgotten, and what ' +
+    'it wrote down stays written when it is no longer true.',
+  'AgeMem gives it six tools. ADD, UPDATE, DELETE and RETRIEVE tend a long-term memory; SUMMARY and FILTER tend the ' +
+    'context. Here a script plays a wise agent that helps Nora with her move, and you see what each call does to memory ' +
+    'and to the context.',
+]
 
 const play = async (
   client: HttpClient,
@@ -59,18 +62,19 @@ const play = async (
 ) => {
   const hasColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
   const screen = createScreen({ write: (text) => process.stdout.write(text), hasColours })
-  screen.plain(intro)
+  for (const paragraph of intro) screen.paragraph(paragraph)
   const stage = await createDemoStage({ client, screen, agentId, signal })
   for (const beat of demoBeats) {
     await playBeat(stage, beat)
     if (pauseMs > 0) await delay(pauseMs, undefined, { signal })
   }
   screen.heading('What memory holds now')
-  for (const check of finalChecks) await playCheck(stage, check)
   screen.blank()
-  screen.plain(await closingText(stage))
+  for (const check of finalChecks) await playCheck(stage, check)
+  screen.heading('What it was for')
+  for (const text of await closingTexts(stage, finalChecks)) screen.paragraph(text)
   if (stage.failures.length === 0) return 0
-  screen.plain(`${stage.failures.length} expectation(s) did not hold: see FAILED above.`)
+  screen.paragraph(`${stage.failures.length} expectation(s) did not hold: see FAILED above.`)
   return 1
 }
 
@@ -92,7 +96,7 @@ const main = async (signal: AbortSignal): Promise<number> => {
     process.stdout.write(`${usage}\n`)
     return 0
   }
-  const announce = (line: string) => process.stderr.write(`${line}\n\n`)
+  const announce = (line: string) => process.stderr.write(`${line}\n`)
   return withService(options, { signal, announce }, (clients) => playAndErase(clients, options, signal))
 }
 

@@ -8,7 +8,7 @@ import type { FastifySchema, RouteOptions } from 'fastify'
 import { stringify } from 'yaml'
 import { type Access, type App, publicAccess } from './route.ts'
 
-const tags = ['agents', 'memories', 'sessions', 'context', 'tools', 'keys', 'usage', 'admin', 'process']
+const tags = ['agents', 'memories', 'sessions', 'context', 'tools', 'policy', 'keys', 'usage', 'admin', 'process']
 
 const document = {
   openapi: '3.1.0',
@@ -51,8 +51,8 @@ const isWrite = (access: Access): boolean =>
 
 /** Adds to a route's schema what follows from what the route declares. */
 const completed = (schema: FastifySchema, { method, config }: RouteOptions): FastifySchema => {
-  const { access = publicAccess, isStreamed = false } = config ?? {}
-  const takesKey = method === 'POST' && isWrite(access) && !isStreamed
+  const { access = publicAccess } = config ?? {}
+  const takesKey = method === 'POST' && isWrite(access)
   const { properties, ...headers } = (schema.headers ?? { type: 'object' }) as { properties?: object }
   return {
     ...schema,

@@ -27,14 +27,15 @@ export type AuthenticateOptions = {
   readonly signalOf: (request: FastifyRequest) => AbortSignal
 }
 
-/** The client's Idempotency-Key with what it was sent with; on POST alone, since all other methods
- * repeat safely. A streamed import is no one request: there each line has its own id to make it repeatable. */
+/**
+ * The client's Idempotency-Key with what it was sent with; on POST alone, since all other methods repeat safely. Of a
+ * stream the body is not known yet: there the key makes each line repeatable.
+ */
 export const idempotencyClaimOf = (request: FastifyRequest): IdempotencyClaim | null => {
   const key = request.headers['idempotency-key']
   if (key === undefined || request.method !== 'POST') return null
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) throw invalidIdempotencyKey()
-  if (isStream(request.body)) return null
-  const body = canonicalJson(request.body ?? null)
+  const body = isStream(request.body) ? '' : canonicalJson(request.body ?? null)
   const hash = createHash('sha256').update(`${request.method} ${request.url}\n${body}`).digest()
   return { key, requestHash: hash }
 }

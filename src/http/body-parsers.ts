@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { findUnsafeText } from '../shared/json-limits.ts'
-import { malformedJson, unexpectedBody, unsafeText, unsupportedMediaType } from './http-errors.ts'
+import { malformedJson, unexpectedBody, unknownParameters, unsafeText, unsupportedMediaType } from './http-errors.ts'
 
 const json = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -38,6 +38,17 @@ const ensureSafe = (value: unknown): void => {
 const isEmpty = (body: unknown): boolean =>
   body === null || body === undefined || (typeof body === 'object' && Object.keys(body).length === 0)
 
+/** A GET carries no body, whatever its headers say of one. */
+const isSafe = ({ method }: FastifyRequest): boolean => method === 'GET' || method === 'HEAD'
+
+/** Operations that take parameters say in their schema which; the others take none. */
+const ensureKnownParameters = ({ routeOptions, query }: FastifyRequest): void => {
+  const { schema, config } = routeOptions
+  const names = Object.keys(query as object)
+  const takesNone = config.access !== undefined && config.access.kind !== 'public' && schema?.querystring === undefined
+  if (takesNone && names.length > 0) throw unknownParameters(names)
+}
+
 export const registerBodyParsers = (app: FastifyInstance): void => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(json, { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) =>
@@ -49,7 +60,7 @@ export const registerBodyParsers = (app: FastifyInstance): void => {
 
   app.addHook('preParsing', async (request) => {
     const type = request.headers['content-type']
-    if (type === undefined || request.is404) return
+    if (type === undefined || request.is404 || isSafe(request)) return
     const [, mediaType = '', charset] = /^\s*([^\s;]+)\s*(?:;.*?charset="?([^\s;"]+))?/i.exec(type) ?? []
     const isUnderstood = charset === undefined || charset.toLowerCase() === 'utf-8'
     if (!isUnderstood || !acceptedTypesOf(request).includes(mediaType.toLowerCase())) throw unsupportedMediaType()
@@ -57,6 +68,7 @@ export const registerBodyParsers = (app: FastifyInstance): void => {
 
   app.addHook('preValidation', async (request) => {
     ensureSafe(request.query)
+    ensureKnownParameters(request)
     ensureSafe(request.params)
     if (isStream(request.body)) return
     ensureSafe(request.body)

@@ -1,8 +1,11 @@
-/** Requests that end before there is a request: HTTP that cannot be parsed, headers too long, bodies that never come. */
+/** Requests that Fastify never sees: HTTP that cannot be parsed, headers too long, bodies that never come, CONNECT. */
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import type { AppError } from '../shared/errors.ts'
 import type { CreateId } from '../shared/ids.ts'
-import { headersTooLarge, malformedHttp, requestTimeout } from './http-errors.ts'
+import { headersTooLarge, malformedHttp, requestTimeout, routeNotFound } from './http-errors.ts'
 import { problemBodyOf } from './problem.ts'
 
 const toError = (code: string | undefined) => {
@@ -10,20 +13,37 @@ const toError = (code: string | undefined) => {
   return code === 'HPE_HEADER_OVERFLOW' ? headersTooLarge() : malformedHttp()
 }
 
+/** Writes a problem as the last thing on the connection. */
+const endWithProblem = (socket: Duplex, { error, createId }: { error: AppError; createId: CreateId }): void => {
+  const requestId = createId('req')
+  const body = JSON.stringify(problemBodyOf(error, requestId))
+  const head = [
+    `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
+    'Content-Type: application/problem+json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `X-Request-Id: ${requestId}`,
+    'Connection: close',
+  ]
+  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  else socket.destroy()
+}
+
 export const createClientErrorHandler =
   ({ createId }: { createId: CreateId }) =>
   (failure: { readonly code?: string }, socket: Socket): void => {
     if (failure.code === 'ECONNRESET' || socket.destroyed) return
-    const error = toError(failure.code)
-    const requestId = createId('req')
-    const body = JSON.stringify(problemBodyOf(error, requestId))
-    const head = [
-      `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status]}`,
-      'Content-Type: application/problem+json',
-      `Content-Length: ${Buffer.byteLength(body)}`,
-      `X-Request-Id: ${requestId}`,
-      'Connection: close',
-    ]
-    if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-    else socket.destroy()
+    endWithProblem(socket, { error: toError(failure.code), createId })
   }
+
+/** What Node.js would answer by itself, and without a problem document. */
+export const registerOddRequests = (app: FastifyInstance, { createId }: { createId: CreateId }): void => {
+  app.server.on('connect', (_request, socket) => {
+    socket.on('error', () => socket.destroy())
+    endWithProblem(socket, { error: routeNotFound(), createId })
+  })
+  // An expectation that is not known may be passed over (RFC 9110, section 10.1.1).
+  app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  app.addHook('onRequest', async ({ headers, raw }) => {
+    if (raw.httpVersion === '1.1' && headers.host === undefined) throw malformedHttp()
+  })
+}

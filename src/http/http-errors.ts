@@ -1,5 +1,5 @@
 /** What the edge itself refuses, and what Fastify's own errors become. */
-import type { FastifyError } from 'fastify'
+import type { FastifyError, FastifyRequest } from 'fastify'
 import { AppError, brokenInvariant, type FieldError, isAppError } from '../shared/errors.ts'
 import { jsonPointer } from '../shared/json-limits.ts'
 
@@ -115,6 +115,16 @@ export const malformedJson = (reason: string) =>
 
 export const unexpectedBody = refuse('request.unexpected_body', 400, 'This operation takes no body.')
 
+export const unknownParameters = (names: readonly string[]) =>
+  new AppError({
+    code: 'request.invalid',
+    status: 400,
+    detail: 'The request does not have the form of this operation. Mend what is named in errors.',
+    errors: names
+      .slice(0, 20)
+      .map((name) => ({ pointer: jsonPointer([name.slice(0, 64)]), detail: 'is not known here' })),
+  })
+
 export const malformedHttp = refuse('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
 
 export const headersTooLarge = refuse('request.headers_too_large', 431, 'The headers are too large.')
@@ -152,6 +162,11 @@ const validationFailed = ({ validation = [], validationContext = 'body' }: Fasti
     detail: 'The request does not have the form of this operation. Mend what is named in errors.',
     errors: validation.slice(0, 20).map((fault) => fieldErrorOf(validationContext, fault)),
   })
+
+/** For routes that check their body themselves: what else of the request is invalid is refused as everywhere. */
+export const ensureValidPath = ({ validationError }: Pick<FastifyRequest, 'validationError'>): void => {
+  if (validationError !== undefined && validationError.validationContext !== 'body') throw validationError
+}
 
 const isNamed = (error: unknown, name: string): boolean => (error as { name?: unknown } | null)?.name === name
 

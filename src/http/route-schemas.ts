@@ -41,6 +41,7 @@ const reasons: Readonly<Record<number, string>> = {
   422: 'The request is readable and cannot be carried out as it is.',
   428: 'If-Match is required.',
   429: 'A rate limit or quota is reached. Retry-After says when to try again.',
+  502: 'The model server refused the request, or broke its own contract.',
   503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
 }
 
@@ -50,6 +51,22 @@ const problemResponse = (status: number) => ({
   description: reasons[status] ?? 'A problem.',
   ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
   content: { 'application/problem+json': { schema: { $ref: 'Problem' } } },
+})
+
+const answerHeaders = {
+  ETag: { type: 'string', description: 'The version, for If-Match.' },
+  Location: { type: 'string', description: 'The path of what was created.' },
+}
+
+/** An answer of the component `name` that carries these headers. */
+export const withHeaders = (
+  name: string,
+  description: string,
+  ...headers: readonly (keyof typeof answerHeaders)[]
+) => ({
+  description,
+  headers: Object.fromEntries(headers.map((header) => [header, answerHeaders[header]])),
+  content: { 'application/json': { schema: { $ref: name } } },
 })
 
 /** What any route with a key can answer, plus the given statuses. */

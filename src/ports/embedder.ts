@@ -15,6 +15,12 @@ export type SimilarityThresholds = {
   readonly duplicate: number
 }
 
+export type EmbedOptions = {
+  readonly signal?: AbortSignal
+  /** Whose texts they are: what is kept of them is kept for this tenant alone. Absent: nothing is kept. */
+  readonly tenantId?: string
+}
+
 export type Embedder = {
   /** Identifies the vector space: vectors of different models never mix. */
   readonly model: string
@@ -23,13 +29,12 @@ export type Embedder = {
   /**
    * One unit vector of `dimensions` per text, in the order of the texts; an empty or blank text yields a zero vector.
    * @throws AppError `embedder.unavailable` (retryable) when the model cannot be reached or misses the deadline,
-   *   `embedder.refused` (not retryable) when it rejects a text, `embedder.misbehaved` on vectors of a wrong shape
+   *   `embedder.refused` (not retryable) when it rejects a text, `embedder.misbehaved` on vectors of a wrong shape (retryable unless
+   *   it is about the vector of one text)
    */
-  embed(
-    texts: readonly string[],
-    purpose: EmbeddingPurpose,
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<readonly Float32Array[]>
+  embed(texts: readonly string[], purpose: EmbeddingPurpose, options?: EmbedOptions): Promise<readonly Float32Array[]>
+  /** Drops what was kept of a tenant's texts. Calls under way still answer, and keep nothing. Absent: nothing is kept. */
+  forget?(tenantId: string): void
   checkHealth(options?: {
     readonly signal?: AbortSignal
   }): Promise<{ readonly ready: boolean; readonly detail: string }>

@@ -76,8 +76,8 @@ export type CallOptions = { readonly signal: AbortSignal }
 export type LanguageModel = {
   /** As the requests and the server name it. */
   readonly model: string
-  /** Tokens of prompt and answer together, read from the server. */
-  readonly windowTokens: number
+  /** Tokens of prompt and answer together, as the server last told; null: it has not been reached yet. */
+  readonly windowTokens: number | null
   /**
    * @throws AppError `inference.unavailable` (503, retryable: not reached, broke off, breaker open, queue full),
    *   `inference.deadline` (503, retryable), `inference.prompt_too_long` (422), `inference.refused` (502: the server rejects

@@ -10,8 +10,8 @@
 /** Term ids (unsigned 32-bit, ascending, unique) and their weights; both arrays have the same length. */
 export type SparseVector = { readonly indices: readonly number[]; readonly values: readonly number[] }
 
-/** Where a memory stands in an ordered text: the `position`-th piece of `sourceId`. */
-export type SourcePosition = { readonly sourceId: string; readonly position: number }
+/** Where a memory stands in an ordered text: the `position`-th piece of `sourceId`; `asks`: the piece ends by asking. */
+export type SourcePosition = { readonly sourceId: string; readonly position: number; readonly asks?: true }
 
 export type IndexPoint = {
   readonly memoryId: string
@@ -52,11 +52,39 @@ export type IndexAnswer = {
   readonly sparse: readonly IndexHit[]
 }
 
+/** What an index that can be rebuilt answers searches from. */
+export type ServingIndex = {
+  readonly name: string
+  /** Does it hold vectors of this embedder? If not, only its words can be searched and written. */
+  readonly fits: boolean
+}
+
+/**
+ * How an index that lives elsewhere is built anew beside the one that serves, which it then replaces in one step. The
+ * caller remembers the names it made and sees to it that only one process at a time does this.
+ */
+export type IndexRebuilding = {
+  /** A name for an index that is to be made; `id` makes it unique. */
+  nameFor(id: string): string
+  /** Null when nothing serves: searches are unavailable. */
+  findServing(options?: { readonly signal?: AbortSignal }): Promise<ServingIndex | null>
+  /** Makes an empty index that does not serve; one of that name may be there already. */
+  create(name: string): Promise<void>
+  /** Writes into an index that does not serve yet. */
+  into(name: string): Pick<VectorIndex, 'upsert' | 'remove'>
+  /** From now on this one serves and the one before it does not, with no moment between. */
+  serve(name: string): Promise<void>
+  /** Removes one that does not serve; a missing one is fine. */
+  drop(name: string): Promise<void>
+}
+
 export type IndexState = { readonly ready: boolean; readonly detail: string }
 
 export type VectorIndex = {
   readonly name: 'exact' | 'qdrant'
-  /** Creates what is missing (collection, payload indexes). Safe to call from several processes at once. */
+  /** Absent where there is nothing to rebuild: a cache of PostgreSQL. */
+  readonly rebuilding?: IndexRebuilding
+  /** Sees to it that something serves, an empty index if need be. Safe to call from several processes at once. */
   ensureReady(options?: { readonly signal?: AbortSignal }): Promise<void>
   /**
    * Stores the points; those with an older revision than what is stored are ignored, and so is one without a vector where
@@ -77,7 +105,7 @@ export type VectorIndex = {
     memoryIds: readonly string[],
     options?: { readonly signal?: AbortSignal },
   ): Promise<void>
-  /** Removes a whole space and answers how many points it held. */
+  /** Removes a whole space, also from an index under construction, and answers how many points it held. */
   removeSpace(tenantId: string, spaceId: string, options?: { readonly signal?: AbortSignal }): Promise<number>
   /** Both lists in one exchange with the index. Which of several hits with one score end a full list is its choice. */
   search(
@@ -86,7 +114,7 @@ export type VectorIndex = {
     query: IndexQuery,
     options?: { readonly signal?: AbortSignal },
   ): Promise<IndexAnswer>
-  /** Every point of a space by ascending memory id, for the reconciler. */
+  /** Every point of a space, each once, in an order of the index's own; a page begins after the last of the one before. */
   list(
     tenantId: string,
     spaceId: string,

@@ -18,6 +18,7 @@ export type IdPrefix =
   | 'req'
   | 'run'
   | 'rew'
+  | 'idx'
 
 let lastMs = 0
 let sequence = 0

@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApp, type TestApp } from '../support/app.ts'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
-const folder = join(root, 'test', `generated-client-${process.pid}`)
+/** Outside of what `tsc` includes and inside of what resolves packages. */
+const folder = join(root, '.scratch', `generated-client-${process.pid}`)
 
 describe('a client that is generated from openapi.yaml', () => {
   let test: TestApp

@@ -1,123 +1,59 @@
-/** The service as a process of its own: started, killed, started again, over HTTP alone. */
-import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+/** The service as a process of its own: started, stopped, refused to start, over HTTP and signals alone. */
+import { chmod, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterEach, describe, expect, it } from 'vitest'
+import { createTestDatabase } from '../support/database.ts'
+import {
+  call,
+  createProcesses,
+  endOf,
+  findPlainUid,
+  isAlive,
+  type Launched,
+  postgresPidOf,
+} from '../support/service-process.ts'
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
+const { makeFolder, launch, start, end } = createProcesses()
 
-type Running = {
-  readonly child: ChildProcess
-  readonly url: string
-  readonly key: string | null
-  readonly output: () => string
-}
-
-const folders: string[] = []
-const children: ChildProcess[] = []
-
-const makeFolder = async (): Promise<string> => {
-  const folder = await mkdtemp(join(tmpdir(), 'agemem-acceptance-'))
-  folders.push(folder)
-  return folder
-}
-
-const launch = (env: Record<string, string>): { child: ChildProcess; output: () => string } => {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts'], {
-    cwd: root,
-    env: {
-      PATH: process.env.PATH ?? '',
-      HOME: process.env.HOME ?? '',
-      AGEMEM_PORT: '0',
-      AGEMEM_LOG_LEVEL: 'warn',
-      ...env,
-    },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  children.push(child)
-  let text = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (piece: Buffer) => {
-      text += piece.toString()
-    })
-  return { child, output: () => text }
-}
-
-const ended = (child: ChildProcess): Promise<number | null> =>
-  child.exitCode !== null || child.signalCode !== null
-    ? Promise.resolve(child.exitCode)
-    : new Promise((resolve) => child.once('exit', (code) => resolve(code)))
-
-const start = async (env: Record<string, string>): Promise<Running> => {
-  const { child, output } = launch(env)
-  await expect.poll(() => output() + String(child.exitCode ?? ''), { timeout: 45_000 }).toMatch(/listening on|^\d$/m)
-  const url = /listening on (\S+)/.exec(output())?.[1]
-  if (url === undefined) throw new Error(`the service did not start:\n${output()}`)
-  return { child, url, key: /tenant key: (\S+)/.exec(output())?.[1] ?? null, output }
-}
-
-const call = async (url: string, key: string, path: string, body?: object) => {
-  const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  const init = body === undefined ? { headers } : { method: 'POST', headers, body: JSON.stringify(body) }
-  return fetch(`${url}${path}`, { ...init, signal: AbortSignal.timeout(20_000) })
-}
-
-const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch {
-    return false
-  }
+/** Nothing of the launched process's group is left, and no database either. */
+const expectNothingLeft = async (launched: Launched): Promise<void> => {
+  await expect.poll(() => isAlive(-(launched.child.pid ?? 0)), { timeout: 10_000 }).toBe(false)
+  const postgresPid = postgresPidOf(launched)
+  expect(postgresPid).toBeGreaterThan(0)
+  await expect.poll(() => isAlive(postgresPid), { timeout: 10_000 }).toBe(false)
 }
 
 describe('the process', () => {
-  afterEach(async () => {
-    for (const child of children.splice(0)) {
-      if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
-      await ended(child)
-    }
-    for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true })
+  afterEach(end, 60_000)
+
+  it('npm start runs as root or a user, side by side on two folders, and leaves nothing on SIGTERM or SIGINT', async () => {
+    const uid = await findPlainUid()
+    const [one, two] = await Promise.all([
+      start({ by: 'npm', env: { AGEMEM_DATA_DIR: await makeFolder() } }),
+      start({ by: 'npm', env: { AGEMEM_DATA_DIR: await makeFolder(uid) }, uid }),
+    ])
+    expect((await call(one, '/v1/agents/a/memories', { body: { content: 'only in one' } })).status).toBe(201)
+    expect((await call(two, '/v1/agents/a/memories', { body: { content: 'only in two' } })).status).toBe(201)
+    const exported = await Promise.all(
+      [one, two].map(async (service) => (await call(service, '/v1/agents/a/memories/export')).text()),
+    )
+    expect(exported.map((text) => text.match(/only in \w+/g))).toEqual([['only in one'], ['only in two']])
+    expect((await call({ ...two, key: one.key }, '/v1/usage')).status).toBe(401)
+    // To npm alone, as a supervisor does; to the whole group, as Ctrl-C in a terminal does.
+    one.child.kill('SIGTERM')
+    process.kill(-(two.child.pid ?? 0), 'SIGINT')
+    await Promise.all([endOf(one.child), endOf(two.child)])
+    await expectNothingLeft(one)
+    await expectNothingLeft(two)
   })
 
-  it('M1: every write that was acknowledged survives kill -9 in the middle of writes, exactly once', async () => {
-    const dataDir = await makeFolder()
-    const first = await start({ AGEMEM_DATA_DIR: dataDir })
-    const key = first.key ?? ''
-    const acknowledged = new Set<string>()
-    const write = async (worker: number) => {
-      for (let at = 0; ; at += 1) {
-        const content = `fact ${worker}-${at}`
-        const response = await call(first.url, key, '/v1/agents/a/memories', { content }).catch(() => null)
-        if (response === null) return
-        if (response.status === 201) acknowledged.add(content)
-      }
-    }
-    const writers = Promise.all([0, 1, 2, 3].map(write))
-    await expect.poll(() => acknowledged.size, { timeout: 20_000 }).toBeGreaterThan(40)
-    first.child.kill('SIGKILL')
-    await writers
-    await ended(first.child)
-
-    const second = await start({ AGEMEM_DATA_DIR: dataDir })
-    expect(second.key).toBeNull()
-    const lines = (await (await call(second.url, key, '/v1/agents/a/memories/export')).text()).trim().split('\n')
-    const stored = lines.map((line) => String(JSON.parse(line).content))
-    expect(stored.filter((content) => acknowledged.has(content)).sort()).toEqual([...acknowledged].sort())
-    second.child.kill('SIGTERM')
-    expect(await ended(second.child)).toBe(0)
-  })
-
-  it('stops on SIGTERM with exit code 0, and its database with it', async () => {
-    const running = await start({ AGEMEM_DATA_DIR: await makeFolder(), AGEMEM_LOG_LEVEL: 'info' })
-    const postgresPid = Number(/"postgresPid":(\d+)/.exec(running.output())?.[1])
-    expect(isAlive(postgresPid)).toBe(true)
-    running.child.kill('SIGTERM')
-    expect(await ended(running.child)).toBe(0)
-    await expect.poll(() => isAlive(postgresPid)).toBe(false)
+  it('a stop during the start ends it with 0 and leaves no database', async () => {
+    const launched = launch({ env: { AGEMEM_DATA_DIR: await makeFolder() } })
+    await expect.poll(launched.output, { timeout: 60_000 }).toContain('the embedded database is up')
+    launched.child.kill('SIGTERM')
+    expect([await endOf(launched.child), launched.output()]).toEqual([0, expect.not.stringContaining('listening on')])
+    await expectNothingLeft(launched)
   })
 
   it('says that the port is taken and exits with 1', async () => {
@@ -125,15 +61,33 @@ describe('the process', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
-    const { child, output } = launch({ AGEMEM_DATA_DIR: await makeFolder(), AGEMEM_PORT: String(port) })
-    expect(await ended(child)).toBe(1)
+    const database = await createTestDatabase()
+    const { child, output } = launch({ env: { AGEMEM_DATABASE_URL: database.url, AGEMEM_PORT: String(port) } })
+    expect(await endOf(child)).toBe(1)
     expect(output()).toContain(`Port ${port} on 127.0.0.1 is taken`)
     server.close()
+    await database.drop()
+  })
+
+  it('says that its data folder cannot be written, or is none, and exits with 1', async () => {
+    const folder = await makeFolder()
+    const file = join(folder, 'file')
+    await writeFile(file, '')
+    await chmod(folder, 0o555)
+    const uid = await findPlainUid()
+    const locked = launch({ env: { AGEMEM_DATA_DIR: folder }, uid })
+    const inner = launch({ env: { AGEMEM_DATA_DIR: join(folder, 'inner') }, uid })
+    const taken = launch({ env: { AGEMEM_DATA_DIR: file } })
+    expect(await Promise.all([locked, inner, taken].map(({ child }) => endOf(child)))).toEqual([1, 1, 1])
+    for (const { output } of [locked, inner]) expect(output()).toMatch(/is not writable: .*AGEMEM_DATA_DIR/)
+    expect(taken.output()).toMatch(/file cannot be made a folder: point AGEMEM_DATA_DIR elsewhere/)
   })
 
   it('lists every mistake of its configuration in one message, and exits with 1', async () => {
-    const { child, output } = launch({ AGEMEM_PORT: 'x', AGEMEM_LOG_LEVEL: 'loud', AGEMEM_DATA_DIRR: '/tmp' })
-    expect(await ended(child)).toBe(1)
+    const { child, output } = launch({
+      env: { AGEMEM_PORT: 'x', AGEMEM_LOG_LEVEL: 'loud', AGEMEM_DATA_DIRR: '/tmp' },
+    })
+    expect(await endOf(child)).toBe(1)
     for (const mistake of ['AGEMEM_PORT', 'AGEMEM_LOG_LEVEL', 'did you mean AGEMEM_DATA_DIR?'])
       expect(output()).toContain(mistake)
   })

@@ -221,6 +221,22 @@ describe('what an earlier start left', () => {
     expect(await isRunning(stranger.pid ?? 0)).toBe(true)
   })
 
+  it('a server that is killed under a living service comes back under the same URL, with all that was committed', async () => {
+    const postgres = await start(shared)
+    await query(postgres.url, 'create table if not exists revived as select 1 as kept')
+    for (let kills = 0; kills < 2; kills += 1) {
+      const killed = postgres.pid
+      process.kill(killed, 'SIGKILL')
+      const answers = () => query(postgres.url, 'select kept from revived').catch((error) => error)
+      await expect.poll(() => postgres.pid, { timeout: 20_000 }).not.toBe(killed)
+      expect(await answers()).toEqual([{ kept: 1 }])
+    }
+    const last = postgres.pid
+    await postgres.stop()
+    expect(await isRunning(last)).toBe(false)
+    expect(await exists(socketFolderOf(postgres.url))).toBe(false)
+  })
+
   it('an empty postmaster.pid does not keep the database down', async () => {
     await (await start(shared)).stop()
     await writeFile(join(shared, 'postgres/postmaster.pid'), '')

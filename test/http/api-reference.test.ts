@@ -49,7 +49,7 @@ describe('the OpenAPI document', () => {
     )
     const others = operations.filter((operation) => operation.method === 'post' && !offering.includes(operation))
     expect(offering.every(({ method }) => method === 'post')).toBe(true)
-    expect(others.map(({ operationId }) => operationId).sort()).toEqual(['importMemories', 'searchMemories'])
+    expect(others.map(({ operationId }) => operationId).sort()).toEqual(['searchMemories'])
   })
 
   it('names every component as the contract does', () => {

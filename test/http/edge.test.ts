@@ -317,6 +317,31 @@ describe('on a real socket', () => {
     expect(readProblem(await exchange(raw))).toMatchObject({ status: 400, code: 'request.malformed_http' })
   })
 
+  it('a request without a host, and CONNECT, get a problem; an unknown expectation is passed over', async () => {
+    const without = await exchange('GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n')
+    expect(readProblem(without)).toMatchObject({ status: 400, code: 'request.malformed_http' })
+    const connected = await exchange('CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect(readProblem(connected)).toMatchObject({ status: 404, code: 'request.route_not_found' })
+    const expecting = await exchange('GET /health/live HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nConnection: close\r\n\r\n')
+    expect(expecting).toContain('HTTP/1.1 200 OK')
+  })
+
+  it('HTTP/1.0, HEAD, OPTIONS and methods that no route takes get what they should', async () => {
+    expect(await exchange('GET /health/live HTTP/1.0\r\n\r\n')).toContain('{"status":"alive"}')
+    const closing = `Host: a\r\nAuthorization: Bearer ${key}\r\nConnection: close\r\n\r\n`
+    expect(await exchange(`HEAD /v1/agents HTTP/1.1\r\n${closing}`)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*\r\n\r\n$/)
+    for (const method of ['OPTIONS', 'TRACE', 'PROPFIND', 'LINK', 'M-SEARCH'])
+      expect(readProblem(await exchange(`${method} /v1/agents HTTP/1.1\r\n${closing}`))).toMatchObject({
+        status: 404,
+        code: 'request.route_not_found',
+      })
+    for (const method of ['FOO', 'get'])
+      expect(readProblem(await exchange(`${method} /v1/agents HTTP/1.1\r\n${closing}`))).toMatchObject({
+        status: 400,
+        code: 'request.malformed_http',
+      })
+  })
+
   it('headers without end get a problem', async () => {
     const answer = await exchange(`GET /health/live HTTP/1.1\r\nHost: a\r\nX-Long: ${'x'.repeat(20_000)}\r\n\r\n`)
     expect(readProblem(answer)).toMatchObject({ status: 431, code: 'request.headers_too_large' })

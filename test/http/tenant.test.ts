@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createIdempotency } from '../../src/modules/idempotency/idempotency.service.ts'
 import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
 import { createId } from '../../src/shared/ids.ts'
+import { sql } from '../../src/shared/sql.ts'
 import { type Answer, createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { connect } from '../support/postgres.ts'
@@ -172,6 +173,26 @@ describe('tenants and keys', () => {
     expect((await ask(mighty, 'GET /v1/keys')).json().data).toHaveLength(3)
   })
 
+  it('a successor inherits the own expiry of a key, also of one that is in its grace', async () => {
+    const { key } = await test.makeKey()
+    const expiry = new Date(Date.now() + 30 * 86_400_000).toISOString()
+    for (const expires_at of [undefined, expiry]) {
+      const payload = { name: 'a', scopes: ['usage:read'], ...(expires_at === undefined ? {} : { expires_at }) }
+      const { data: old } = await ask(key, 'POST /v1/keys', { payload })
+      const rotate = async (graceSeconds: number) =>
+        (await ask(key, `POST /v1/keys/${old.key_id}/rotate`, { payload: { grace_seconds: graceSeconds } })).data
+      const first = await rotate(60)
+      const second = await rotate(3_600)
+      expect([first.expires_at, second.expires_at]).toEqual([expires_at ?? null, expires_at ?? null])
+      const listed: Data[] = (await ask(key, 'GET /v1/keys?limit=200')).json().data
+      const end = String(listed.find(({ key_id }) => key_id === old.key_id)?.expires_at)
+      expect(Date.parse(end)).toBeLessThan(Date.now() + 61_000)
+      expect((await ask(String(old.key), 'GET /v1/usage')).statusCode).toBe(200)
+      await rotate(0)
+      expect((await ask(String(old.key), 'GET /v1/usage')).statusCode).toBe(401)
+    }
+  })
+
   it('a revoked key is dead at once, and cannot be rotated back to life', async () => {
     const { key } = await test.makeKey()
     const made = await ask(key, 'POST /v1/keys', { payload: { name: 'a', scopes: ['usage:read'] } })
@@ -294,6 +315,22 @@ describe('tenants and keys', () => {
     ])
     expect((await operate(`DELETE /v1/admin/tenants/${tenantId}`)).statusCode).toBe(202)
     expect((await ask(other, 'GET /v1/usage')).statusCode).toBe(200)
+  })
+
+  it('M7: maintenance goes on with an interrupted deletion, also in two processes at once, and leaves others alone', async () => {
+    const { key, tenantId } = await test.makeKey()
+    const { key: other } = await test.makeKey()
+    for (const agent of ['a', 'b', 'c'])
+      await ask(key, `POST /v1/agents/${agent}/memories`, { payload: { content: 'left-by-a-crash' } })
+    await ask(other, 'POST /v1/agents/a/memories', { payload: { content: 'of another tenant' } })
+    await test.modules.database.transact(tenantId, (tx) =>
+      tx.query(sql`update tenant set status = 'deleting' where tenant_id = ${tenantId}`),
+    )
+    await Promise.all([test.modules.maintenance.runOnce(), test.modules.maintenance.runOnce()])
+    expect((await operate(`GET /v1/admin/tenants/${tenantId}`)).data.status).toBe('deleted')
+    const left = await dump(test.modules.url)
+    expect(left).not.toContain('left-by-a-crash')
+    expect(left).toContain('of another tenant')
   })
 })
 

@@ -129,8 +129,7 @@ describe('the context of a session', () => {
   it('C8: an edit that was planned on a version that has passed is refused and changes nothing', async () => {
     const sessionId = await startSession()
     const snapshot = await modules.contexts.readSnapshot(caller, sessionId)
-    const { signal } = caller
-    const prepared = await modules.contexts.prepareSummary(snapshot, { span: 'all', callerMessageId: null, signal })
+    const prepared = await modules.contexts.prepareSummary(snapshot, { span: 'all', callerMessageId: null, caller })
     if ('outcome' in prepared) throw new Error(prepared.detail)
     const messages: readonly NewMessage[] = [{ role: 'user', content: 'Meanwhile' }]
     await modules.contexts.append(caller, { sessionId, messages, expected: null })

@@ -2,20 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { applyPlan, type ContextHistory, contextOf } from '../../src/modules/context/apply-plan.ts'
 import { orderForModel, sumTokens } from '../../src/modules/context/edit-cost.ts'
-import { planFilter } from '../../src/modules/context/plan-filter.ts'
-import { planSummary, selectSummarySpan } from '../../src/modules/context/plan-summary.ts'
 import { planUndo } from '../../src/modules/context/plan-undo.ts'
 import { renderContent, renderContext } from '../../src/modules/context/render-context.ts'
 import { currentQueryOf } from '../../src/modules/context/tool-units.ts'
-import {
-  countTokens,
-  createCounterIds,
-  operations,
-  planOf,
-  runHistory,
-  similarityOf,
-  type Transition,
-} from '../support/context-model.ts'
+import { callerOf, countTokens, operations, planOf, runHistory, type Transition } from '../support/context-model.ts'
 
 const everyTransition = (check: (transition: Transition) => void) =>
   fc.assert(
@@ -38,7 +28,7 @@ const idsOf = (messages: readonly { readonly messageId: string }[]): readonly st
   messages.map((message) => message.messageId)
 
 describe('context', () => {
-  it('C1: system messages, pinned messages and the current query stay in the context', () => {
+  it('C1: system messages, pinned messages, the current query and the message that makes the call stay', () => {
     everyTransition(({ operation, before, after }) => {
       const kept = new Set(idsOf(contextOf(after).messages))
       for (const message of after.messages) {
@@ -46,6 +36,25 @@ describe('context', () => {
       }
       const query = currentQueryOf(contextOf(before).messages)
       if (query !== undefined && operation.type !== 'reset') expect(kept).toContain(query.messageId)
+      const caller = callerOf(operation, before)
+      if (caller !== null) expect(kept).toContain(caller)
+    })
+  })
+
+  it('C1: FILTER and SUMMARY leave calls that still await a result, and SUMMARY replaces none but the last N', () => {
+    everyTransition(({ operation, before, plan }) => {
+      if (plan === null || (operation.type !== 'summary' && operation.type !== 'filter')) return
+      const { messages } = contextOf(before)
+      const removed = new Set(idsOf(plan.removed))
+      const answered = new Set(messages.map(({ toolCallId }) => toolCallId))
+      const query = currentQueryOf(messages)
+      for (const { messageId, toolCalls, contextPosition } of messages) {
+        const isOpen = (toolCalls ?? []).some(({ id }) => !answered.has(id))
+        if (isOpen && contextPosition > (query?.contextPosition ?? -1)) expect(removed).not.toContain(messageId)
+      }
+      if (operation.type !== 'summary' || operation.span === 'all') return
+      const last = idsOf(messages.filter(({ role }) => role !== 'system').slice(-operation.span))
+      expect(last).toEqual(expect.arrayContaining([...removed]))
     })
   })
 
@@ -55,7 +64,12 @@ describe('context', () => {
       const inContext = new Set(idsOf(messages))
       for (const [index, message] of messages.entries()) {
         const called = messages.slice(0, index).flatMap((earlier) => earlier.toolCalls ?? [])
-        if (message.role === 'tool') expect(called.map((call) => call.id)).toContain(message.toolCallId)
+        if (message.role !== 'tool') continue
+        expect(called.map((call) => call.id)).toContain(message.toolCallId)
+        const results = messages.filter(({ toolCallId }) => toolCallId === message.toolCallId)
+        expect(results).toHaveLength(1)
+      }
+      for (const message of messages) {
         for (const { id } of message.toolCalls ?? []) {
           const result = history.messages.find(({ toolCallId, state }) => toolCallId === id && state !== 'undone')
           if (result !== undefined) expect(inContext).toContain(result.messageId)
@@ -132,6 +146,22 @@ describe('context', () => {
     })
   })
 
+  it('C5: an edit says of each message that it took out where it went, and its details name the same ones', () => {
+    const stateOf = { summary: 'summarized', filter: 'filtered', reset: 'reset', undo: 'undone', recall: null }
+    everyTransition(({ before, plan }) => {
+      if (plan === null) return
+      for (const { state } of plan.removed) expect(state).toBe(stateOf[plan.kind])
+      const { details } = plan
+      if (details.kind === 'summary') expect(details.replacedMessageIds).toEqual(idsOf(plan.removed))
+      if (details.kind === 'filter') {
+        expect(idsOf(details.removed)).toEqual(idsOf(plan.removed))
+        for (const { similarity } of details.removed) expect(similarity).toBeGreaterThanOrEqual(details.threshold)
+      }
+      const inContext = idsOf(contextOf(before).messages)
+      expect(inContext).toEqual(expect.arrayContaining([...idsOf(plan.removed)]))
+    })
+  })
+
   it('C5: lineage has no cycles: what replaces a message is always younger', () => {
     everyEnd((history) => {
       const sequences = new Map(history.messages.map((message) => [message.messageId, message.sequence]))
@@ -178,16 +208,17 @@ describe('context', () => {
     })
   })
 
-  it('C6: undo is refused while a later edit depends on the edit', () => {
+  it('C6: undo is refused while a later edit depends on the edit, and an undo is never undone', () => {
     everyEnd((history) => {
       for (const edit of history.edits) {
-        if (edit.undoneBy !== null || edit.kind === 'undo') continue
+        if (edit.undoneBy !== null) continue
         const dependent = history.edits.some(
           (later) =>
             later.undoneBy === null && later.removed.some(({ messageId }) => edit.addedMessageIds.includes(messageId)),
         )
         const outcome = planUndo(contextOf(history), { edit, edits: history.edits, messages: history.messages })
-        if (dependent) expect(outcome).toMatchObject({ outcome: 'refused', code: 'context.edit_depended_on' })
+        const code = edit.kind === 'undo' ? 'context.undo_not_undoable' : 'context.edit_depended_on'
+        if (dependent || edit.kind === 'undo') expect(outcome).toMatchObject({ outcome: 'refused', code })
       }
     })
   })
@@ -205,43 +236,5 @@ describe('context', () => {
       const appended = idsOf(history.messages.filter((message) => message.kind === 'appended'))
       expect(idsOf(contextOf(history).messages.filter((message) => message.kind === 'appended'))).toEqual(appended)
     })
-  })
-
-  it('C9: FILTER above 1 removes nothing, and a lower threshold never removes less', () => {
-    const threshold = fc.double({ min: -1, max: 1, noNaN: true })
-    fc.assert(
-      fc.property(operations(), threshold, threshold, fc.nat(99), (asked, one, other, salt) => {
-        const last = runHistory(asked).at(-1)
-        if (last === undefined) return
-        const context = contextOf(last.after)
-        const similarities = new Map(
-          context.messages.map(({ messageId }) => [messageId, similarityOf(messageId, salt)]),
-        )
-        const removedAt = (limit: number): readonly string[] => {
-          const outcome = planFilter(context, { criteria: 'weather', threshold: limit, similarities })
-          return outcome.outcome === 'edit' ? idsOf(outcome.plan.removed) : []
-        }
-        expect(removedAt(1.000_001)).toEqual([])
-        expect(removedAt(Math.min(one, other))).toEqual(expect.arrayContaining([...removedAt(Math.max(one, other))]))
-      }),
-      { numRuns: 300 },
-    )
-  })
-
-  it('C10: SUMMARY makes the context shorter or is refused', () => {
-    fc.assert(
-      fc.property(operations(), fc.integer({ min: 0, max: 200 }), (asked, words) => {
-        const last = runHistory(asked).at(-1)
-        if (last === undefined) return
-        const context = contextOf(last.after)
-        const span = selectSummarySpan(context, { span: 'all' })
-        if (span.outcome === 'refused') return
-        const text = { summaryText: 'word '.repeat(words), writtenBy: 'model' as const }
-        const outcome = planSummary(context, { ...text, span, countTokens, createId: createCounterIds() })
-        if (outcome.outcome === 'edit') expect(outcome.plan.tokensAfter).toBeLessThan(context.tokens)
-        else expect(outcome.code).toBe(words === 0 ? 'context.summary_empty' : 'context.summary_not_shorter')
-      }),
-      { numRuns: 300 },
-    )
   })
 })

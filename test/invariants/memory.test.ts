@@ -5,12 +5,16 @@ import type { SearchRequest } from '../../src/modules/memory/memory-search.servi
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { createTestModules, type TestModules } from '../support/modules.ts'
+import { type QdrantStandIn, startQdrantStandIn } from '../support/qdrant-stand-in.ts'
 
 const claimOf = (key: string, body: string) => ({ key, requestHash: createHash('sha256').update(body).digest() })
 
-describe('long-term memory', () => {
+describe.each(['exact', 'qdrant'])('long-term memory over the %s index', (driver) => {
   let modules: TestModules
+  let qdrant: QdrantStandIn | undefined
   let caller: Caller
+  /** As the superuser, whom row level security does not hold. */
+  let database: pg.Pool
   /** An index that forgets nothing it was told to remove, on demand. */
   let isLossy = false
 
@@ -35,11 +39,23 @@ describe('long-term memory', () => {
   const contentsOf = async (...args: Parameters<typeof search>) =>
     (await search(...args)).results.map(({ memory }) => memory.content)
 
+  const rowsWith = async (agentId: string, table: 'memory' | 'memory_version'): Promise<number> =>
+    (await database.query(`select 1 from ${table} where agent_id = $1`, [agentId])).rowCount ?? 0
+  /** By the clock of PostgreSQL, which no test moves. */
+  const expireNow = (agentId: string) =>
+    database.query('update memory set expires_at = now() where agent_id = $1', [agentId])
+
   beforeAll(async () => {
-    modules = await createTestModules({ wrapIndex: keepRemoved })
+    qdrant = driver === 'qdrant' ? await startQdrantStandIn() : undefined
+    modules = await createTestModules({ wrapIndex: keepRemoved, ...(qdrant && { qdrantUrl: qdrant.url }) })
+    database = new pg.Pool({ connectionString: modules.url })
     caller = await modules.makeCaller()
   })
-  afterAll(() => modules.close())
+  afterAll(async () => {
+    await database.end()
+    await modules.close()
+    await qdrant?.stop()
+  })
 
   it('M2: a retry with the same idempotency key has one effect and one answer', async () => {
     const retried = { ...caller, idempotency: claimOf('add-once', 'tea') }
@@ -82,6 +98,7 @@ describe('long-term memory', () => {
     await modules.indexer.drain()
     expect(await contentsOf('m3', 'heliotrope secret word')).toEqual([])
     isLossy = false
+    await modules.reconciler.repair()
   })
 
   it('M3: an expired memory is invisible at its moment, and purged later', async () => {
@@ -91,6 +108,29 @@ describe('long-term memory', () => {
     modules.clock.advance(3_601_000)
     expect(await contentsOf('m3b', 'parking ticket')).toEqual([])
     await expect(modules.memories.get(caller, { agentId: 'm3b', memoryId })).rejects.toMatchObject({ status: 404 })
+    expect(await rowsWith('m3b', 'memory')).toBe(1)
+    await expireNow('m3b')
+    await modules.maintenance.runOnce()
+    expect([await rowsWith('m3b', 'memory'), await rowsWith('m3b', 'memory_version')]).toEqual([0, 0])
+    await modules.indexer.drain()
+    expect(await modules.reconciler.check()).toMatchObject({ consistent: true })
+    expect((await modules.agents.get(caller, 'm3b')).memoryCount).toBe(0)
+  })
+
+  it('M1: a memory that gets more time while it is being purged stays, with its versions', async () => {
+    const { memoryId } = await add('m1', 'Parking ticket', { ttlSeconds: 3_600 })
+    const change = { content: 'Parking ticket of today' }
+    await modules.memories.update(caller, { agentId: 'm1', memoryId, expected: 1, change })
+    await expireNow('m1')
+    const writer = await database.connect()
+    await writer.query(`begin; select 1 from agent where agent_id = 'm1' for no key update`)
+    const purging = modules.maintenance.runOnce()
+    const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    await expect.poll(async () => (await database.query(waiting)).rowCount).toBe(1)
+    await writer.query(`update memory set expires_at = now() + interval '2 days' where agent_id = 'm1'; commit`)
+    writer.release()
+    await purging
+    expect([await rowsWith('m1', 'memory'), await rowsWith('m1', 'memory_version')]).toEqual([1, 1])
   })
 
   it('M4: a memory written before a RETRIEVE is a candidate in it, indexed or not', async () => {

@@ -1,10 +1,11 @@
-/** The whole app over a real database, without listening: requests go in by `inject`. */
+/** The whole app over a real database, without listening: requests go in by `inject`, answers conform to the reference. */
 import type { InjectOptions, LightMyRequestResponse } from 'fastify'
 import pino from 'pino'
 import { type AppOptions, createApp } from '../../src/app.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { createOperatorSecret, hashOf } from '../../src/modules/tenant/key-secret.ts'
 import { type Scope, tenantScopes } from '../../src/shared/caller.ts'
+import { createConformance } from './conformance.ts'
 import { createTestModules, type ModuleOverrides, type TestModules } from './modules.ts'
 
 export type Answer = LightMyRequestResponse & { readonly data: Record<string, never> & Record<string, unknown> }
@@ -40,6 +41,7 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     logger,
     metrics: createMetrics(),
     tokenCountSource: 'estimate',
+    policyDefaults: { format: 'text', turnsMax: 5, deadlineMs: 20_000, temperature: 0, tokensMax: 256 },
     readOperatorKeyHash: async () => hashOf(operatorKey),
     healthParts: [{ name: 'database', isNeeded: true, check: () => database.checkHealth() }],
     requestsInFlightMax: 100,
@@ -54,6 +56,7 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     ...options,
   })
   await app.ready()
+  const ensureConforms = createConformance(app.swagger())
   const action = { actor: 'operator', requestId: 'req_test' }
 
   return {
@@ -71,6 +74,7 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     request: async (key, options) => {
       const headers = { ...(key === null ? {} : { authorization: `Bearer ${key}` }), ...options.headers }
       const response = await app.inject({ ...options, headers })
+      ensureConforms(options, response)
       const isJson = String(response.headers['content-type'] ?? '').includes('json') && response.payload !== ''
       return Object.assign(response, { data: isJson && !response.payload.includes('\n{') ? response.json() : {} })
     },

@@ -50,6 +50,9 @@ export const planOf = (outcome: Outcome): EditPlan => {
   return outcome.plan
 }
 
+/** Which call a recall answers: none, one that awaits its result, one that does not, or one that never was. */
+type RecallAnswers = 'nothing' | 'open' | 'closed' | 'unknown'
+
 export type Operation =
   | {
       readonly type: 'append'
@@ -60,9 +63,9 @@ export type Operation =
   | { readonly type: 'call'; readonly calls: number; readonly answered: number; readonly pinned: boolean }
   | { readonly type: 'late_result'; readonly call: number }
   | { readonly type: 'pin'; readonly message: number }
-  | { readonly type: 'summary'; readonly span: 'all' | number; readonly words: number }
-  | { readonly type: 'filter'; readonly threshold: number; readonly salt: number }
-  | { readonly type: 'recall'; readonly memories: readonly number[]; readonly answers: boolean }
+  | { readonly type: 'summary'; readonly span: 'all' | number; readonly words: number; readonly hasCaller: boolean }
+  | { readonly type: 'filter'; readonly threshold: number; readonly salt: number; readonly hasCaller: boolean }
+  | { readonly type: 'recall'; readonly memories: readonly number[]; readonly answers: RecallAnswers }
   | { readonly type: 'reset' }
   | { readonly type: 'undo'; readonly edit: number }
 
@@ -110,6 +113,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       type: fc.constant('summary' as const),
       span: fc.oneof(fc.constant('all' as const), fc.integer({ min: 1, max: 12 })),
       words: fc.integer({ min: 1, max: 30 }),
+      hasCaller: fc.boolean(),
     }),
   },
   {
@@ -118,6 +122,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
       type: fc.constant('filter' as const),
       threshold: fc.double({ min: 0, max: 1.2, noNaN: true }),
       salt: nat(99),
+      hasCaller: fc.boolean(),
     }),
   },
   {
@@ -125,7 +130,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({
       type: fc.constant('recall' as const),
       memories: fc.array(nat(5), { maxLength: 4 }),
-      answers: fc.boolean(),
+      answers: fc.constantFrom<RecallAnswers>('nothing', 'nothing', 'open', 'open', 'closed', 'unknown'),
     }),
   },
   { weight: 1, arbitrary: fc.constant({ type: 'reset' as const }) },
@@ -144,6 +149,20 @@ export const similarityOf = (messageId: string, salt: number): number => {
 const openCallIds = ({ messages }: Context): readonly string[] => {
   const answered = new Set(messages.map((message) => message.toolCallId))
   return messages.flatMap((message) => message.toolCalls ?? []).flatMap(({ id }) => (answered.has(id) ? [] : [id]))
+}
+
+/** The assistant message that makes the call, as far as an operation has one: the latest. */
+export const callerOf = (asked: Operation, history: ContextHistory): string | null => {
+  if (!('hasCaller' in asked) || !asked.hasCaller) return null
+  return contextOf(history).messages.findLast(({ role }) => role === 'assistant')?.messageId ?? null
+}
+
+const answeredCall = (answers: RecallAnswers, context: Context): string | null => {
+  const open = openCallIds(context)
+  const calls = context.messages.flatMap((message) => message.toolCalls ?? []).map(({ id }) => id)
+  if (answers === 'open') return open[0] ?? null
+  if (answers === 'closed') return calls.find((id) => !open.includes(id)) ?? null
+  return answers === 'unknown' ? 'call_unknown' : null
 }
 
 type Step = { readonly history: ContextHistory; readonly createId: CreateId }
@@ -181,9 +200,10 @@ const memoryOf = (number: number) => ({
 
 const outcomeOf = (asked: Operation, { history, createId }: Step): Outcome => {
   const context = contextOf(history)
+  const callerMessageId = callerOf(asked, history)
   switch (asked.type) {
     case 'summary': {
-      const span = selectSummarySpan(context, { span: asked.span })
+      const span = selectSummarySpan(context, { span: asked.span, callerMessageId })
       if (span.outcome === 'refused') return span
       const summaryText = 'short '.repeat(asked.words)
       return planSummary(context, { span, summaryText, writtenBy: 'model', countTokens, createId })
@@ -192,10 +212,10 @@ const outcomeOf = (asked: Operation, { history, createId }: Step): Outcome => {
       const similarities = new Map(
         context.messages.map(({ messageId }) => [messageId, similarityOf(messageId, asked.salt)]),
       )
-      return planFilter(context, { criteria: 'weather', threshold: asked.threshold, similarities })
+      return planFilter(context, { criteria: 'weather', threshold: asked.threshold, similarities, callerMessageId })
     }
     case 'recall': {
-      const answersToolCallId = asked.answers ? (openCallIds(context)[0] ?? null) : null
+      const answersToolCallId = answeredCall(asked.answers, context)
       const results = asked.memories.map(memoryOf)
       return planRecall(context, { query: 'q', topK: 3, results, answersToolCallId, countTokens, createId })
     }

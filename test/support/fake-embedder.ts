@@ -8,10 +8,8 @@ export type FakeEmbedder = Embedder & {
   calls: number
 }
 
-const dimensions = 64
-
 /** A hashed bag of words: texts that share words are similar, the same text always gives the same vector. */
-const vectorOf = (text: string): Float32Array => {
+const vectorOf = (text: string, dimensions: number): Float32Array => {
   const vector = new Float32Array(dimensions)
   for (const word of text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []) {
     const slot = createHash('sha256').update(word).digest().readUInt32BE(0) % dimensions
@@ -22,9 +20,15 @@ const vectorOf = (text: string): Float32Array => {
 }
 
 /** An embedder without a model, for tests of everything above the port. */
-export const createFakeEmbedder = (): FakeEmbedder => {
+export const createFakeEmbedder = ({
+  model = 'fake',
+  dimensions = 64,
+}: {
+  model?: string
+  dimensions?: number
+} = {}): FakeEmbedder => {
   const embedder: FakeEmbedder = {
-    model: 'fake',
+    model,
     dimensions,
     thresholds: { filter: 0.5, duplicate: 0.92 },
     behaviour: 'answers',
@@ -35,7 +39,7 @@ export const createFakeEmbedder = (): FakeEmbedder => {
         throw new AppError({ code: 'embedder.unavailable', status: 503, retryable: true, detail: 'away' })
       if (texts.some((text) => text.includes('poison')))
         throw new AppError({ code: 'embedder.refused', status: 422, detail: 'refused' })
-      return texts.map(vectorOf)
+      return texts.map((text) => vectorOf(text, dimensions))
     },
     checkHealth: async () => ({ ready: embedder.behaviour === 'answers', detail: embedder.behaviour }),
     close: async () => {},

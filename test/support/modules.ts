@@ -1,10 +1,12 @@
-/** The modules over a real database and the exact index, with an embedder that needs no model. */
+/** The modules over a real database and either index, with an embedder that needs no model. */
 import pino from 'pino'
 import { composeModules, type Modules, type Settings } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
+import { createQdrantIndex } from '../../src/drivers/vector-index/qdrant-index.ts'
 import { createSpaceReader } from '../../src/modules/memory/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
+import type { LanguageModel } from '../../src/ports/language-model.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import { type Caller, tenantScopes } from '../../src/shared/caller.ts'
 import { createId } from '../../src/shared/ids.ts'
@@ -45,44 +47,76 @@ export const testSettings: Settings = {
   embedTimeoutMs: 5_000,
   indexTimeoutMs: 5_000,
   indexPollMs: 50,
+  indexKeepMs: 50,
   indexRestMs: 0,
   maintenanceIntervalMs: 60_000,
+  summaryTimeoutMs: 5_000,
+  policyResumeMs: 200,
 }
 
 export type ModuleOverrides = {
+  /** Qdrant there, with the exact index to fall back on; without it, the exact index alone. */
+  readonly qdrantUrl?: string
+  /** The database of other modules, as a second process has it; without it, one of its own. */
+  readonly databaseUrl?: string
+  readonly embedder?: FakeEmbedder
+  readonly settings?: Partial<Settings>
   readonly wrapIndex?: (index: VectorIndex) => VectorIndex
+  readonly model?: LanguageModel | null
 }
 
-export const createTestModules = async ({
-  wrapIndex = (index) => index,
-}: ModuleOverrides = {}): Promise<TestModules> => {
-  const test = await createTestDatabase()
-  const database = connect(test.url)
-  const embedder = createFakeEmbedder()
-  const clock = createTestClock()
+const indexTimeoutMs = 5_000
+
+const openIndexes = (
+  qdrantUrl: string | undefined,
+  { database, embedder, clock }: { database: Database; embedder: FakeEmbedder; clock: TestClock },
+) => {
+  const { model, dimensions } = embedder
   const exact = createExactIndex({
-    dimensions: embedder.dimensions,
-    readSpaceChanges: createSpaceReader({ database, model: embedder.model }),
+    dimensions,
+    readSpaceChanges: createSpaceReader({ database, model }),
     maxBytes: 64 * 1024 * 1024,
     idleMs: 60_000,
     readTimeoutMs: 5_000,
     clock,
   })
-  const vectorIndex = wrapIndex(exact)
+  if (qdrantUrl === undefined) return { exact, vectorIndex: exact, fallbackIndex: null }
+  const vectorIndex = createQdrantIndex({
+    ...{ url: qdrantUrl, apiKey: null, collectionPrefix: 'agemem', model, dimensions, clock },
+    ...{ timeoutMs: indexTimeoutMs, writeTimeoutMs: indexTimeoutMs, logger: pino({ level: 'silent' }) },
+  })
+  return { exact, vectorIndex, fallbackIndex: exact }
+}
+
+export const createTestModules = async ({
+  wrapIndex = (index) => index,
+  qdrantUrl,
+  databaseUrl,
+  embedder = createFakeEmbedder(),
+  settings = {},
+  model = null,
+}: ModuleOverrides = {}): Promise<TestModules> => {
+  const test = databaseUrl === undefined ? await createTestDatabase() : { url: databaseUrl, drop: async () => {} }
+  const database = connect(test.url)
+  const clock = createTestClock()
+  const { exact, fallbackIndex, ...index } = openIndexes(qdrantUrl, { database, embedder, clock })
+  const vectorIndex = wrapIndex(index.vectorIndex)
   const modules = composeModules(
     {
       database,
       vectorIndex,
-      fallbackIndex: null,
+      fallbackIndex,
       embedder,
       tokenizer: createEstimatingTokenizer(),
+      model,
       clock,
       createId,
       logger: pino({ level: 'silent' }),
       onToolCall: () => {},
     },
-    testSettings,
+    { ...testSettings, ...settings },
   )
+  await modules.indexKeeper.prepare()
   return {
     ...modules,
     url: test.url,
@@ -105,6 +139,7 @@ export const createTestModules = async ({
       }
     },
     close: async () => {
+      await modules.indexKeeper.stop()
       await modules.indexer.stop()
       await exact.close()
       await database.close()

@@ -25,7 +25,10 @@ export type Collection = {
   readonly vectors: Readonly<Record<string, { readonly size: number; readonly distance: string }>>
   readonly sparseVectors: Readonly<Record<string, object>>
   readonly hnswConfig: unknown
-  readonly payloadSchema: Record<string, unknown>
+  readonly payloadSchema: Record<
+    string,
+    { readonly data_type: string; readonly params: object; readonly points: number }
+  >
   readonly points: Map<string, StoredPoint>
 }
 

@@ -50,7 +50,10 @@ type Layout = {
   hnsw_config?: unknown
 }
 type Paged = { filter: Filter; limit: number; offset?: string }
-type AliasAction = { create_alias: { collection_name: string; alias_name: string } }
+type AliasAction = {
+  create_alias?: { collection_name: string; alias_name: string }
+  delete_alias?: { alias_name: string }
+}
 
 const noFaults = (): QdrantFaults => ({
   ...{ failStatus: 500, failTimes: 0, latencyMs: 0, hangs: false, cutTimes: 0 },
@@ -58,7 +61,7 @@ const noFaults = (): QdrantFaults => ({
 })
 
 const ok = <T>(result: T) => ({ usage: null, result, status: 'ok', time: 0.0001 })
-const failed = (error: string) => ({ status: { error }, time: 0 })
+const failed = (error: string) => ({ usage: null, status: { error }, time: 0 })
 const completed = () => ok({ operation_id: 0, status: 'completed' })
 
 const cutAnswer = (reply: FastifyReply): void => {
@@ -72,7 +75,8 @@ type State = Pick<QdrantStandIn, 'faults' | 'requests' | 'collections' | 'aliase
 const addFaults = (app: FastifyInstance, { faults, requests }: State, apiKey: string | null): void => {
   app.addHook('onRequest', async (request, reply) => {
     requests.push({ method: request.method, path: request.url, headers: request.headers })
-    if (apiKey !== null && request.headers['api-key'] !== apiKey) return reply.code(401).send('Invalid API key')
+    const isRefused = apiKey !== null && request.url !== '/' && request.headers['api-key'] !== apiKey
+    if (isRefused) return reply.code(401).send('Must provide an API key or an Authorization bearer token')
     if (faults.hangs) await once(reply.raw, 'close')
     if (faults.latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, faults.latencyMs))
     if (faults.cutTimes > 0) {
@@ -108,6 +112,8 @@ const addCollectionRoutes = (app: FastifyInstance, { collections, aliases }: Sta
   })
   app.put<Place & { Body: Layout }>('/collections/:name', async ({ params: { name }, body }) => {
     if (collections.has(name)) refuse(409, `Wrong input: Collection \`${name}\` already exists!`)
+    if (aliases.has(name))
+      refuse(400, `Wrong input: Can't create collection with name ${name}. Alias with the same name already exists`)
     collections.set(name, {
       ...{ vectors: body.vectors, sparseVectors: body.sparse_vectors ?? {}, hnswConfig: body.hnsw_config },
       ...{ payloadSchema: {}, points: new Map() },
@@ -118,17 +124,25 @@ const addCollectionRoutes = (app: FastifyInstance, { collections, aliases }: Sta
     for (const [alias, target] of aliases) if (target === name) aliases.delete(alias)
     return ok(collections.delete(name))
   })
-  app.put<Place & { Body: { field_name: string; field_schema: unknown } }>(
+  app.put<Place & { Body: { field_name: string; field_schema: string | { type: string } } }>(
     '/collections/:name/index',
     async ({ params, body }) => {
-      get(params.name).payloadSchema[body.field_name] = body.field_schema
+      const schema = typeof body.field_schema === 'string' ? { type: body.field_schema } : body.field_schema
+      get(params.name).payloadSchema[body.field_name] = { data_type: schema.type, params: schema, points: 0 }
       return completed()
     },
   )
+  app.get('/aliases', async () =>
+    ok({ aliases: [...aliases].map(([alias_name, collection_name]) => ({ alias_name, collection_name })) }),
+  )
   app.post<{ Body: { actions: AliasAction[] } }>('/collections/aliases', async ({ body }) => {
-    for (const { create_alias } of body.actions) {
-      get(create_alias.collection_name)
-      aliases.set(create_alias.alias_name, create_alias.collection_name)
+    for (const { create_alias, delete_alias } of body.actions) {
+      if (delete_alias !== undefined) aliases.delete(delete_alias.alias_name)
+      if (create_alias === undefined) continue
+      const { collection_name: name, alias_name: alias } = create_alias
+      if (!collections.has(name)) refuse(404, `Not found: Collection \`${name}\` doesn't exist!`)
+      if (collections.has(alias)) refuse(409, `Wrong input: Collection \`${alias}\` already exists!`)
+      aliases.set(alias, name)
     }
     return ok(true)
   })

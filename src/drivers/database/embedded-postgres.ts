@@ -1,7 +1,7 @@
 /**
  * A real PostgreSQL, started by the service from the binaries that npm ships: unix socket only, everything under one
  * folder. Start: lock the folder -> choose binaries and account -> make the cluster if there is none -> adopt the
- * server that a killed service left, or launch one -> create the database. Invariants: at most one service and one
+ * server that a killed service left, or launch one -> create the database -> watch the server. Invariants: at most one service and one
  * server per folder; whatever fails on the way leaves no server, socket or lock behind.
  */
 import { mkdir, realpath } from 'node:fs/promises'
@@ -13,6 +13,7 @@ import { acquireOwnerLock } from './embedded-lock.ts'
 import { chooseRuntime } from './embedded-runtime.ts'
 import { adoptOrLaunch, endServer } from './embedded-server.ts'
 import { makeUrl, query } from './embedded-socket.ts'
+import { watchServer } from './embedded-watch.ts'
 
 const databaseName = 'agemem'
 
@@ -27,6 +28,7 @@ export type EmbeddedPostgresOptions = {
 export type EmbeddedPostgres = {
   /** Superuser login of the database `agemem`, for node-postgres and libpq. Holds a password. */
   readonly url: string
+  /** Of the server that runs now: one that ends unasked is replaced, under the same URL. */
   readonly pid: number
   /** True when the server outlived an earlier service and was taken over as it ran. */
   readonly adopted: boolean
@@ -44,7 +46,8 @@ const startLocked = async ({ dataDir, logger, signal }: EmbeddedPostgresOptions)
   const runtime = await chooseRuntime({ dataDir, cluster, signal })
   const options: ClusterOptions = { dataDir, cluster, runtime, logger, signal }
   const password = await ensureCluster(options)
-  const server = await adoptOrLaunch({ ...options, password })
+  const serverOptions = { ...options, password }
+  const server = await adoptOrLaunch(serverOptions)
   try {
     await createDatabase(makeUrl({ password, socketDir: server.socketDir, database: 'postgres' }))
     signal?.throwIfAborted()
@@ -53,7 +56,7 @@ const startLocked = async ({ dataDir, logger, signal }: EmbeddedPostgresOptions)
     throw error
   }
   const url = makeUrl({ password, socketDir: server.socketDir, database: databaseName })
-  return { url, server, stop: () => endServer(server, cluster) }
+  return { url, adopted: server.adopted, watched: watchServer(serverOptions, server) }
 }
 
 /**
@@ -70,14 +73,21 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
     const dataDir = await realpath(folder)
     const lock = await acquireOwnerLock(dataDir, signal)
     try {
-      const { url, server, stop } = await startLocked({ dataDir, logger, signal })
-      logger.info({ postgresPid: server.pid, adopted: server.adopted }, 'the embedded database is up')
+      const { url, adopted, watched } = await startLocked({ dataDir, logger, signal })
+      logger.info({ postgresPid: watched.pid(), adopted }, 'the embedded database is up')
       let stopped: Promise<void> | undefined
       const stopOnce = () => {
-        stopped ??= stop().then(lock.release)
+        stopped ??= watched.stop().then(lock.release)
         return stopped
       }
-      return { url, pid: server.pid, adopted: server.adopted, stop: stopOnce }
+      return {
+        url,
+        get pid() {
+          return watched.pid()
+        },
+        adopted,
+        stop: stopOnce,
+      }
     } catch (error) {
       await lock.release()
       throw error

@@ -19,7 +19,7 @@ import {
   stopServer,
   waitForBackends,
 } from './embedded-process.ts'
-import { hasSocket, makeSocketFolder, makeUrl, port, removeSocketFolder, waitForAnswer } from './embedded-socket.ts'
+import { hasSocket, makeSocketFolder, makeUrl, port, removeSocket, waitForAnswer } from './embedded-socket.ts'
 
 const startTimeoutMs = 30_000
 const adoptTimeoutMs = 10_000
@@ -54,7 +54,11 @@ const settings = {
   log_autovacuum_min_duration: '-1',
 }
 
-export type ServerOptions = ClusterOptions & { readonly password: string }
+export type ServerOptions = ClusterOptions & {
+  readonly password: string
+  /** Where an earlier server of this service had its socket, and the next one is to have it. */
+  readonly socketDir?: string
+}
 export type Server = { readonly pid: number; readonly socketDir: string; readonly adopted: boolean }
 
 const serverCommand = ({ cluster, runtime }: ClusterOptions, socketDir: string): string[] => [
@@ -98,7 +102,7 @@ const openLog = async (dataDir: string) => {
 const launch = async (context: ServerOptions): Promise<Server> => {
   const { cluster, dataDir, logger, password, runtime, signal } = context
   const log = await openLog(dataDir)
-  const socketDir = await makeSocketFolder(runtime.account)
+  const socketDir = await makeSocketFolder(runtime.account, context.socketDir)
   const { file, args } = commandLine(runtime.account, serverCommand(context, socketDir))
   const stdio: ['ignore', number, number] = ['ignore', log.handle.fd, log.handle.fd]
   const options = { cwd: cluster, env: commandEnvironment, detached: true, stdio, ...runtime.account.ids }
@@ -116,7 +120,7 @@ const launch = async (context: ServerOptions): Promise<Server> => {
     return { pid, socketDir, adopted: false }
   } catch (error) {
     if (child.pid) await stopServer(child.pid, cluster)
-    await removeSocketFolder(socketDir)
+    await removeSocket(socketDir, context.socketDir)
     signal?.throwIfAborted()
     const said = (await readFile(log.path)).subarray(log.begin).toString('utf8')
     throw new Error(reasonOf(said === '' ? error : new Error(said)), { cause: error })
@@ -142,7 +146,7 @@ export const adoptOrLaunch = async (context: ServerOptions): Promise<Server> => 
     }
     await waitForBackends(cluster, signal)
     if (found) {
-      await removeSocketFolder(found.socketDir)
+      await removeSocket(found.socketDir, context.socketDir)
       await rm(serverFile(cluster), { force: true })
     }
     await handOver(context)
@@ -158,5 +162,5 @@ export const adoptOrLaunch = async (context: ServerOptions): Promise<Server> => 
 export const endServer = async ({ pid, socketDir }: Server, cluster: string): Promise<void> => {
   await stopServer(pid, cluster)
   await waitForBackends(cluster)
-  await removeSocketFolder(socketDir)
+  await removeSocket(socketDir)
 }

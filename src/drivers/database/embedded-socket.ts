@@ -1,5 +1,5 @@
 /** How the embedded server is reached: a private folder for its socket, a URL, and the first answer. */
-import { chown, mkdtemp, rm, rmdir, stat } from 'node:fs/promises'
+import { chown, mkdir, mkdtemp, rm, rmdir, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -72,19 +72,32 @@ export const hasSocket = async (folder: string): Promise<boolean> =>
   )
 
 /** Only what PostgreSQL puts there, and only from a folder of ours: the path may come from a file. */
-export const removeSocketFolder = async (folder: string): Promise<void> => {
+const clearSocketFolder = async (folder: string): Promise<void> => {
   if (!basename(folder).startsWith(socketPrefix)) return
   await rm(socketIn(folder), { force: true })
   await rm(`${socketIn(folder)}.lock`, { force: true })
-  await rmdir(folder).catch(() => undefined)
 }
 
-/** Private by its mode 0700. The option takes a list, hence no commas; `/tmp` where the usual place does not do. */
-export const makeSocketFolder = async ({ ids }: Account): Promise<string> => {
+/** With its folder, unless that is to be used again. */
+export const removeSocket = async (folder: string, kept?: string): Promise<void> => {
+  await clearSocketFolder(folder)
+  if (basename(folder).startsWith(socketPrefix) && folder !== kept) await rmdir(folder).catch(() => undefined)
+}
+
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+
+/** The kept one, or a new one. Private by its mode 0700. The option takes a list, hence no commas; `/tmp` where the usual place does not do. */
+export const makeSocketFolder = async ({ ids }: Account, kept?: string): Promise<string> => {
+  if (kept !== undefined && (await isFolder(kept))) return kept
   const usual = resolve(tmpdir())
   const bytes = Buffer.byteLength(socketIn(join(usual, `${socketPrefix}XXXXXX`)))
   const fits = bytes < socketPathBytesMax && !/[,"]/.test(usual)
-  const folder = await mkdtemp(join(fits ? usual : '/tmp', socketPrefix))
+  const folder = kept ?? (await mkdtemp(join(fits ? usual : '/tmp', socketPrefix)))
+  if (kept !== undefined) await mkdir(kept, { mode: 0o700 })
   if (ids) await chown(folder, ids.uid, ids.gid)
   return folder
 }

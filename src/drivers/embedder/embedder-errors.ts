@@ -19,9 +19,16 @@ export const embedderRefused = (positions: readonly number[]) =>
 export const refusedPositions = (error: unknown): readonly number[] | undefined =>
   isAppError(error, 'embedder.refused') ? error.errors.map(({ pointer }) => Number(pointer.slice(1))) : undefined
 
+const misbehaved = {
+  code: 'embedder.misbehaved',
+  status: 503,
+  detail: (what: string) =>
+    `The embedding server answered with ${what}. Check that its model and settings are the configured ones.`,
+}
+
+/** The whole server is wrong, another model behind its address say: no text is to blame, and it may be set right. */
 export const embedderMisbehaved = (what: string) =>
-  new AppError({
-    code: 'embedder.misbehaved',
-    status: 503,
-    detail: `The embedding server answered with ${what}. Check that its model and settings are the configured ones.`,
-  })
+  new AppError({ ...misbehaved, retryable: true, retryAfterSeconds: 1, detail: misbehaved.detail(what) })
+
+/** The vector of one text is of no use: asking again would bring the same. */
+export const vectorUnusable = (what: string) => new AppError({ ...misbehaved, detail: misbehaved.detail(what) })

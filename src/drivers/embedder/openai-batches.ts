@@ -6,10 +6,10 @@
 import type { Logger } from 'pino'
 import type { EmbeddingPurpose } from '../../ports/embedder.ts'
 import { AppError } from '../../shared/errors.ts'
+import { createSlots } from '../calls/slots.ts'
 import { embedderRefused } from './embedder-errors.ts'
 import { type Exchange, postEmbeddings } from './openai-exchange.ts'
 import { readEmbeddings } from './openai-reply.ts'
-import { createSlots } from './slots.ts'
 
 /**
  * Characters of one request, and of one text: longer ones are cut. Embedding models read 256 to 8,192 tokens, and servers

@@ -10,12 +10,12 @@ import { createHash } from 'node:crypto'
 import type { Embedder, EmbeddingPurpose, SimilarityThresholds } from '../../ports/embedder.ts'
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
+import { createLifetime } from '../calls/lifetime.ts'
+import { untilAborted } from '../calls/until-aborted.ts'
 import { embedderMisbehaved, embedderRefused, embedderUnavailable, refusedPositions } from './embedder-errors.ts'
-import { createLifetime } from './lifetime.ts'
 import { type Call, createBatches, type EmbedAll, type EmbeddingServer } from './openai-batches.ts'
 import { measureAnchors, thresholdsFromAnchors } from './thresholds.ts'
 import { embedNonBlank } from './unit-vector.ts'
-import { untilAborted } from './until-aborted.ts'
 
 const healthTimeoutMs = 5_000
 /** Health is not asked of the server again within this time after an answer. */

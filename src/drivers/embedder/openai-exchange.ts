@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AppError, isAppError } from '../../shared/errors.ts'
+import { retryAfterMs } from '../calls/retry-after.ts'
 import { embedderMisbehaved, embedderUnavailable } from './embedder-errors.ts'
 
 export type Exchange = {
@@ -26,16 +27,6 @@ export type ExchangeOutcome =
   | { readonly outcome: 'rejected' }
 
 type Failure = { readonly error: AppError; readonly pauseMs: number | undefined }
-
-const retryAfterMsMax = 60_000
-
-/** Milliseconds that `Retry-After` asks for, given as seconds or as a date; undefined when absent or not readable. */
-export const retryAfterMs = (header: string | null, nowMs: number): number | undefined => {
-  if (header === null || header.trim() === '') return undefined
-  const seconds = Number(header)
-  const ms = Number.isNaN(seconds) ? Date.parse(header) - nowMs : seconds * 1_000
-  return Number.isNaN(ms) ? undefined : Math.min(retryAfterMsMax, Math.max(0, ms))
-}
 
 const finalDetails: Readonly<Record<number, string>> = {
   401: 'The embedding server refuses the key. Check the configured key of the embedder.',

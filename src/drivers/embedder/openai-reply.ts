@@ -1,5 +1,5 @@
 /** Reads the reply of `/v1/embeddings`, trusting nothing in it. */
-import { embedderMisbehaved } from './embedder-errors.ts'
+import { embedderMisbehaved, vectorUnusable } from './embedder-errors.ts'
 import { normalise } from './unit-vector.ts'
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -31,7 +31,7 @@ export const readEmbeddings = (body: unknown, count: number): readonly Float32Ar
     if (typeof index !== 'number' || !(index in vectors) || vectors[index] !== undefined)
       throw embedderMisbehaved('vectors that cannot be matched with their texts')
     const vector = decodeVector(embedding)
-    if (!normalise(vector)) throw embedderMisbehaved('a vector of no length or with values that are no numbers')
+    if (!normalise(vector)) throw vectorUnusable('a vector of no length or with values that are no numbers')
     vectors[index] = vector
   }
   return vectors.flatMap((vector) => vector ?? [])

@@ -3,34 +3,21 @@
  * scores of those alone, so the best k are the best of what matches (M9). A long search is done in slices and gives the
  * event loop back in between; whoever calls sees to it that the space does not change meanwhile.
  *
- * Scores are what 32-bit floats give, as in Qdrant, so that hits with the same score are ties in both.
+ * Vectors are searched in two passes: a coarse one that rules out what cannot be among the best, and one that scores the
+ * rest in floats. Scores are what 32-bit floats give, as in Qdrant, so that hits with the same score are ties in both.
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexQuery, SparseVector } from '../../ports/vector-index.ts'
 import { type ExactSpace, rowState } from './exact-space.ts'
+import { createPacer, type Pacer } from './pacer.ts'
 import type { Postings, Term } from './postings.ts'
+import { scanVectors } from './scan-vectors.ts'
 import { createTopHits, type TopHits } from './top-hits.ts'
 
-const sliceMs = 4
 /** Between looks at the time: some 100 microseconds of work. */
 const postingsPerLook = 8_192
 const rowsPerLook = 16_384
 
-type Pacer = {
-  /** Resolves at once, or when others have had their turn. @throws the signal's reason */
-  pause(): Promise<void>
-}
-
-const createPacer = (signal: AbortSignal | undefined): Pacer => {
-  let startedMs = performance.now()
-  return {
-    pause: async () => {
-      if (performance.now() - startedMs < sliceMs) return
-      await new Promise((resolve) => setImmediate(resolve))
-      signal?.throwIfAborted()
-      startedMs = performance.now()
-    },
-  }
-}
+type Scan = { readonly space: ExactSpace; readonly eligible: Uint8Array; readonly hits: TopHits; readonly pacer: Pacer }
 
 type TermVisit = { readonly term: Term; readonly visit: (row: number, value: number) => void }
 
@@ -63,35 +50,6 @@ const findEligible = async (space: ExactSpace, filter: IndexFilter, pacer: Pacer
   return eligible
 }
 
-const dotProduct = (matrix: Float32Array, start: number, vector: Float32Array): number => {
-  const whole = vector.length & ~3
-  let [a, b, c, d] = [0, 0, 0, 0]
-  for (let i = 0; i < whole; i += 4) {
-    const at = start + i
-    a += (matrix[at] ?? 0) * (vector[i] ?? 0)
-    b += (matrix[at + 1] ?? 0) * (vector[i + 1] ?? 0)
-    c += (matrix[at + 2] ?? 0) * (vector[i + 2] ?? 0)
-    d += (matrix[at + 3] ?? 0) * (vector[i + 3] ?? 0)
-  }
-  for (let i = whole; i < vector.length; i += 1) a += (matrix[start + i] ?? 0) * (vector[i] ?? 0)
-  return Math.fround(a + b + c + d)
-}
-
-type Scan = { readonly space: ExactSpace; readonly eligible: Uint8Array; readonly hits: TopHits; readonly pacer: Pacer }
-
-const scanVectors = async ({ space, eligible, hits, pacer }: Scan, vector: Float32Array): Promise<void> => {
-  const { floats, shift, mask, width } = space.matrix
-  for (let block = 0; block < floats.length; block += 1) {
-    const matrix = floats[block] ?? vector
-    const first = block << shift
-    for (let row = first; row <= (first | mask) && row < eligible.length; row += 1) {
-      if (eligible[row] === 0 || space.stateOf(row) !== rowState.wordsAndVector) continue
-      hits.offer(row, dotProduct(matrix, (row & mask) * width, vector))
-    }
-    await pacer.pause()
-  }
-}
-
 const scanWords = async ({ space, eligible, hits, pacer }: Scan, query: SparseVector): Promise<void> => {
   const scores = new Float32Array(eligible.length)
   for (const [at, term] of query.indices.entries()) {
@@ -118,11 +76,12 @@ export const searchExactly = async (
 ): Promise<IndexAnswer> => {
   const pacer = createPacer(signal)
   const eligible = await findEligible(space, query.filter, pacer)
-  const newHits = () => createTopHits(Math.min(query.limit, Math.max(1, space.size())), space.memoryIdOf)
+  const limit = Math.min(query.limit, Math.max(1, space.size()))
+  const newHits = () => createTopHits(limit, space.memoryIdOf)
   const hitsOf = (hits: TopHits): readonly IndexHit[] =>
     hits.take().map(({ row, score }) => ({ memoryId: space.memoryIdOf(row), score, source: space.sourceOf(row) }))
   const [nearest, wordiest] = [newHits(), newHits()]
-  if (query.dense !== null) await scanVectors({ space, eligible, hits: nearest, pacer }, query.dense)
+  if (query.dense !== null) await scanVectors({ space, eligible, limit, hits: nearest, pacer }, query.dense)
   if (query.sparse !== null) await scanWords({ space, eligible, hits: wordiest, pacer }, query.sparse)
   return { dense: hitsOf(nearest), sparse: hitsOf(wordiest) }
 }

@@ -1,18 +1,18 @@
 /**
- * One space held in memory: a row for each memory, its vector in a matrix, its terms and facets as postings. Rows are
- * used again after a removal, a vector is overwritten where it is, so the size follows what is held.
+ * One space held in memory: a row for each memory, its vector in a matrix and coarsely beside it, its terms and facets
+ * as postings. Rows are used again after a removal, a vector is overwritten where it is, so the size follows what is
+ * held.
  *
  * Invariants: `rowOf` holds exactly the rows whose state is not `empty`; a row never goes back to an older revision (M6).
  */
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
+import { type CoarseVectors, createCoarseVectors, vectorBlockShift } from './coarse-vectors.ts'
 import { createPostings, type Postings } from './postings.ts'
 import { createRecordBlocks, type RecordBlocks } from './record-blocks.ts'
 import { ensureDimensions } from './vector-index-errors.ts'
 
 export const rowState = { empty: 0, words: 1, wordsAndVector: 2 } as const
 
-/** 256 vectors a block. */
-const matrixShift = 8
 /** What a row costs beside its vector and postings: id, map, source, columns; measured. */
 const bytesPerRow = 260
 /** What a space costs before it holds anything. */
@@ -22,6 +22,7 @@ const facetValue = 1
 
 export type ExactSpace = {
   readonly matrix: RecordBlocks
+  readonly coarse: CoarseVectors
   readonly postings: Postings
   size(): number
   /** Rows below this one may be in use. */
@@ -51,7 +52,8 @@ const grown = (column: Float64Array): Float64Array => {
 }
 
 export const createExactSpace = (dimensions: number): ExactSpace => {
-  const matrix = createRecordBlocks(dimensions, matrixShift)
+  const matrix = createRecordBlocks(dimensions, vectorBlockShift)
+  const coarse = createCoarseVectors(dimensions)
   const postings = createPostings()
   const rowOf = new Map<string, number>()
   const freeRows: number[] = []
@@ -78,6 +80,7 @@ export const createExactSpace = (dimensions: number): ExactSpace => {
   const setVector = (row: number, dense: Float32Array): void => {
     matrix.ensure(row)
     matrix.floats[row >>> matrix.shift]?.set(dense, (row & matrix.mask) * dimensions)
+    coarse.set(row, dense)
   }
 
   const linkTerms = (row: number, { sparse, facets }: IndexPoint): void => {
@@ -96,6 +99,7 @@ export const createExactSpace = (dimensions: number): ExactSpace => {
 
   return {
     matrix,
+    coarse,
     postings,
     size: () => rowOf.size,
     rowCount: () => memoryIds.length,
@@ -132,6 +136,6 @@ export const createExactSpace = (dimensions: number): ExactSpace => {
       freeRows.push(row)
       sorted = null
     },
-    bytes: () => bytesAtLeast + matrix.bytes() + postings.bytes() + memoryIds.length * bytesPerRow,
+    bytes: () => bytesAtLeast + matrix.bytes() + coarse.bytes() + postings.bytes() + memoryIds.length * bytesPerRow,
   }
 }

@@ -35,6 +35,10 @@ const serverMessageOf = (error: unknown): string => {
   return JSON.stringify(data) ?? ''
 }
 
+/** Nothing is behind the alias, or a collection with the vectors of another embedder. */
+export const isOfNoUse = (error: unknown): boolean =>
+  statusOf(error) === 404 || (statusOf(error) === 400 && /not existing vector name/i.test(serverMessageOf(error)))
+
 const isMissedDeadline = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError'
 
 const translate = (error: unknown): AppError => {
@@ -42,7 +46,8 @@ const translate = (error: unknown): AppError => {
   if (isAppError(error)) return error
   if (isMissedDeadline(error)) return vectorIndexUnavailable('Qdrant did not answer in time.', error)
   if (status === 0) return vectorIndexUnavailable('Qdrant cannot be reached.', error)
-  if (status === 404) return vectorIndexUnavailable('Qdrant does not have the collection; it is made anew.', error)
+  if (isOfNoUse(error))
+    return vectorIndexUnavailable('Qdrant has no index for this embedder until it is rebuilt.', error)
   if (status === 408 || status === 429 || status >= 500)
     return vectorIndexUnavailable(`Qdrant answered with status ${status}.`, error)
   if (status === 401 || status === 403) return vectorIndexMisbehaved('Qdrant refused the API key.', error)
@@ -119,7 +124,7 @@ export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logg
     } catch (error) {
       if (wanted?.aborted && !isMissedDeadline(wanted.reason)) throw error
       const translated = translate(error)
-      if (translated.retryable && statusOf(error) !== 404) breaker.noteFailure(translated)
+      if (translated.retryable && !isOfNoUse(error)) breaker.noteFailure(translated)
       else breaker.noteAnswer()
       throw translated
     }
@@ -127,7 +132,7 @@ export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logg
 }
 
 /** Gives up on what others wait for too, which goes on, as soon as the signal aborts. */
-export const untilAborted = async (shared: Promise<void>, signal: AbortSignal | undefined): Promise<void> => {
+export const untilAborted = async <T>(shared: Promise<T>, signal: AbortSignal | undefined): Promise<T> => {
   if (signal === undefined) return shared
   let abort = () => {}
   const aborted = new Promise<never>((_, reject) => {
@@ -135,5 +140,5 @@ export const untilAborted = async (shared: Promise<void>, signal: AbortSignal | 
     signal.addEventListener('abort', abort, { once: true })
     if (signal.aborted) abort()
   })
-  await Promise.race([shared, aborted]).finally(() => signal.removeEventListener('abort', abort))
+  return Promise.race([shared, aborted]).finally(() => signal.removeEventListener('abort', abort))
 }

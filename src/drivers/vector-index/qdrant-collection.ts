@@ -1,7 +1,7 @@
 /**
- * The collection of one embedding model. Its name is used through an alias, `<prefix>_<model>_<dimensions>`, so that a
- * collection can be built beside it and take its place. The alias is made last: whoever finds it finds everything that
- * belongs to it. Each step may be done by several processes at once, or be done again after a crash in the middle.
+ * Collections and the alias. Searches and writes go to one alias, the prefix; what stands behind it is a collection
+ * `<prefix>-<…>`, so that another can be built beside it and take its place in one step. Its dense vectors bear the name
+ * of the embedder that made them: to ask another embedder's collection for them is an error and never a wrong answer.
  *
  * There is no graph over all points (`m: 0`): a search is always within a tenant, whose points have one of their own
  * (`payload_m`). The sparse vectors have no `idf` modifier: it counts over the whole collection, so one tenant's writes
@@ -9,25 +9,30 @@
  */
 import { createHash } from 'node:crypto'
 import type { QdrantClient, Schemas } from '@qdrant/js-client-rest'
+import type { ServingIndex } from '../../ports/vector-index.ts'
 import { type CallLimits, type QdrantCall, statusOf } from './qdrant-call.ts'
-import { denseName, sparseName } from './qdrant-points.ts'
+import { sparseName } from './qdrant-points.ts'
 import { vectorIndexMisbehaved } from './vector-index-errors.ts'
 
-export type CollectionOptions = {
+export type CollectionsOptions = {
   readonly client: QdrantClient
   readonly call: QdrantCall
   readonly aliasName: string
+  /** Of the embedder's vectors. */
+  readonly vectorName: string
   readonly dimensions: number
+  readonly timeoutMs: number
+  readonly writeTimeoutMs: number
 }
 
-/** Models whose names differ only in what a collection's name cannot hold are told apart by a hash. */
-export const aliasNameOf = (prefix: string, { model, dimensions }: { model: string; dimensions: number }): string => {
+/** Models whose names differ only in what such a name should not hold are told apart by a hash. */
+export const vectorNameOf = ({ model, dimensions }: { model: string; dimensions: number }): string => {
   const slug = model
     .toLowerCase()
     .replace(/[^a-z0-9.-]+/g, '-')
     .slice(0, 80)
   const hash = slug === model ? '' : `_${createHash('sha256').update(model).digest('hex').slice(0, 8)}`
-  return `${prefix}_${slug}_${dimensions}${hash}`
+  return `content_${slug}_${dimensions}${hash}`
 }
 
 /** The first that knows `update_filter`; earlier ones ignore it without a word. */
@@ -48,14 +53,14 @@ const unlessStatus = async <T>(expected: number, exchange: Promise<T>): Promise<
     throw error
   })
 
-export const createCollection = ({ client, call, aliasName, dimensions }: CollectionOptions) => {
+export const createCollections = (options: CollectionsOptions) => {
+  const { client, call, aliasName, vectorName, dimensions, timeoutMs, writeTimeoutMs } = options
   const api = client.api()
-  const firstName = `${aliasName}_1`
 
   /** Null when there is none. */
-  const find = (limits: CallLimits): Promise<Schemas['CollectionInfo'] | null> =>
+  const find = (name: string, limits: CallLimits): Promise<Schemas['CollectionInfo'] | null> =>
     call(async (init) => {
-      const found = await unlessStatus(404, api.getCollection({ collection_name: aliasName }, init))
+      const found = await unlessStatus(404, api.getCollection({ collection_name: name }, init))
       return { data: found === null ? { result: null } : found.data }
     }, limits)
 
@@ -66,57 +71,66 @@ export const createCollection = ({ client, call, aliasName, dimensions }: Collec
       throw vectorIndexMisbehaved(`Qdrant ${version} is too old: 1.${minorVersionMin} or later is needed.`)
   }
 
-  const create = async (limits: CallLimits): Promise<void> => {
-    const layout = {
-      vectors: { [denseName]: { size: dimensions, distance: 'Cosine' as const } },
-      sparse_vectors: { [sparseName]: {} },
-      hnsw_config: { m: 0, payload_m: 16 },
-    }
-    await call(async (init) => {
-      await unlessStatus(409, api.createCollection({ collection_name: firstName, ...layout }, init))
-      return { data: { result: true } }
-    }, limits)
-    for (const [field_name, field_schema] of Object.entries(payloadIndexes))
-      await call(
-        (init) => api.createFieldIndex({ collection_name: firstName, wait: true, field_name, field_schema }, init),
-        limits,
-      )
-    const actions = [{ create_alias: { collection_name: firstName, alias_name: aliasName } }]
-    await call((init) => api.updateAliases({ actions }, init), limits)
-  }
-
-  const ensureLayout = ({ config }: Schemas['CollectionInfo']): void => {
+  const isFitting = ({ config }: Schemas['CollectionInfo']): boolean => {
     const vectors = config.params.vectors as Readonly<Record<string, { size?: number; distance?: string }>> | undefined
-    const dense = vectors?.[denseName]
-    if (dense?.size !== dimensions)
-      throw vectorIndexMisbehaved(
-        `The Qdrant collection ${aliasName} has ${dense?.size ?? 'no'} dimensions, the embedder ${dimensions}. Remove the collection's alias and reindex.`,
-      )
-    if (dense.distance !== 'Cosine' || config.params.sparse_vectors?.[sparseName] === undefined)
-      throw vectorIndexMisbehaved(
-        `The Qdrant collection ${aliasName} was not made by this service. Remove the collection's alias and reindex.`,
-      )
+    const dense = vectors?.[vectorName]
+    return dense?.size === dimensions && dense.distance === 'Cosine'
   }
 
   return {
-    /**
-     * @throws AppError `vector_index.misbehaved` when the server is too old, or when there is a collection of another
-     *   layout under the name
-     */
-    ensureReady: async ({
-      timeoutMs,
-      writeTimeoutMs,
-    }: {
-      timeoutMs: number
-      writeTimeoutMs: number
-    }): Promise<void> => {
-      const found = await find({ timeoutMs })
-      if (found !== null) return ensureLayout(found)
-      await ensureVersion({ timeoutMs })
-      await create({ timeoutMs: writeTimeoutMs })
-      const created = await find({ timeoutMs })
-      if (created !== null) ensureLayout(created)
+    /** Null when the alias is not there. @throws AppError `vector_index.misbehaved` when it leads to something else */
+    findServing: async (limits: CallLimits): Promise<ServingIndex | null> => {
+      const { aliases } = await call((init) => api.getCollectionsAliases({}, init), limits)
+      const name = aliases.find(({ alias_name }) => alias_name === aliasName)?.collection_name
+      const found = name === undefined ? null : await find(name, limits)
+      if (name === undefined || found === null) return null
+      if (found.config.params.sparse_vectors?.[sparseName] === undefined)
+        throw vectorIndexMisbehaved(
+          `The Qdrant alias ${aliasName} leads to ${name}, which is not of this service. Remove the alias.`,
+        )
+      return { name, fits: isFitting(found) }
     },
-    find,
+
+    /** @throws AppError `vector_index.misbehaved` when the server is too old */
+    create: async (name: string): Promise<void> => {
+      await ensureVersion({ timeoutMs })
+      const layout = {
+        vectors: { [vectorName]: { size: dimensions, distance: 'Cosine' as const } },
+        sparse_vectors: { [sparseName]: {} },
+        hnsw_config: { m: 0, payload_m: 16 },
+      }
+      const limits = { timeoutMs: writeTimeoutMs }
+      await call(async (init) => {
+        await unlessStatus(409, api.createCollection({ collection_name: name, ...layout }, init))
+        return { data: { result: true } }
+      }, limits)
+      for (const [field_name, field_schema] of Object.entries(payloadIndexes))
+        await call(
+          (init) => api.createFieldIndex({ collection_name: name, wait: true, field_name, field_schema }, init),
+          limits,
+        )
+    },
+
+    /** Both actions are one step for the server, which holds every search back until it is done. */
+    serve: async (name: string): Promise<void> => {
+      const actions = [
+        { delete_alias: { alias_name: aliasName } },
+        { create_alias: { collection_name: name, alias_name: aliasName } },
+      ]
+      await call((init) => api.updateAliases({ actions }, init), { timeoutMs: writeTimeoutMs })
+    },
+
+    drop: async (name: string): Promise<void> => {
+      await call((init) => api.deleteCollection({ collection_name: name }, init), { timeoutMs: writeTimeoutMs })
+    },
+
+    /** The names of all collections that begin as those of this service do. */
+    list: async (limits: CallLimits): Promise<readonly string[]> => {
+      const { collections } = await call((init) => api.getCollections({}, init), limits)
+      return collections.map(({ name }) => name).filter((name) => name.startsWith(`${aliasName}-`))
+    },
+
+    /** What is behind the alias; null when nothing is. */
+    describe: (limits: CallLimits) => find(aliasName, limits),
   }
 }

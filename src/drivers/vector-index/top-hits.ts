@@ -6,6 +6,8 @@ export type ScoredRow = { readonly row: number; readonly score: number }
 
 export type TopHits = {
   offer(row: number, score: number): void
+  /** The score that a hit needs at least to be among the best; -Infinity while there is room. */
+  bar(): number
   /** Best first. */
   take(): readonly ScoredRow[]
 }
@@ -49,6 +51,7 @@ export const createTopHits = (limit: number, memoryIdOf: (row: number) => string
       }
       worstScore = heap[0]?.score ?? worstScore
     },
+    bar: () => worstScore,
     take: () => heap.sort(compare),
   }
 }

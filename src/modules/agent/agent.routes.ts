@@ -7,6 +7,7 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
 import { ensureMetadata } from '../../shared/metadata.ts'
@@ -124,7 +125,7 @@ export const registerAgentRoutes = (app: App, { agents }: { agents: AgentService
       summary: 'Erase an agent: its memories, sessions and everything derived from them',
       tags: ['agents'],
       params: agentParams,
-      response: { 202: erasureBody, ...problems(404) },
+      response: { 202: withHeaders('Erasure', 'Begun.', 'Location'), ...bodyProblems(404) },
     },
     handler: async (request, reply) => {
       const erasure = await agents.erase(callerOf(request), request.params.agent_id)

@@ -14,11 +14,15 @@ export type AgentServiceOptions = {
   readonly vectorIndex: VectorIndex
   readonly createId: CreateId
   readonly indexTimeoutMs: number
+  /** Empties what this process keeps of texts outside the stores. */
+  readonly forgetTexts: (tenantId: string) => void
 }
 
 export type AgentService = ReturnType<typeof createAgentService>
 
-export const createAgentService = ({ database, vectorIndex, createId, indexTimeoutMs }: AgentServiceOptions) => {
+export const createAgentService = (options: AgentServiceOptions) => {
+  const { database, vectorIndex, createId, indexTimeoutMs, forgetTexts } = options
+
   /**
    * Empties the erased space in the index and closes the receipt. The database has forgotten the agent already, so
    * until then nothing of it can be read; when the index is away the erasure stays pending and is tried again.
@@ -38,12 +42,15 @@ export const createAgentService = ({ database, vectorIndex, createId, indexTimeo
     }
   }
 
-  const eraseRows = (tenantId: string, agentId: string): Promise<Erasure | null> =>
-    database.transact(tenantId, async (tx) => {
+  const eraseRows = async (tenantId: string, agentId: string): Promise<Erasure | null> => {
+    const erasure = await database.transact(tenantId, async (tx) => {
       if (!(await lockAgent(tx, agentId))) return null
       await lockSessions(tx, agentId)
       return eraseAgentRows(tx, { agentId, erasureId: createId('era') })
     })
+    if (erasure !== null) forgetTexts(tenantId)
+    return erasure
+  }
 
   return {
     list: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<Agent>> => {

@@ -1,4 +1,5 @@
-import type { NewMessageBody } from '../session/session.schemas.ts'
+import { messageBytesMax, type NewMessageBody } from '../session/session.schemas.ts'
+import { messageTooLarge } from './context.errors.ts'
 import type { StoredEdit, StoredMessage } from './context.repository.ts'
 import type { NewMessage } from './plan-append.ts'
 
@@ -17,14 +18,19 @@ export const toMessageBody = (message: StoredMessage) => ({
   created_at: message.createdAt,
 })
 
-export const fromMessageBody = (body: NewMessageBody): NewMessage => ({
-  role: body.role,
-  content: body.content ?? '',
-  name: body.name,
-  toolCalls: body.tool_calls,
-  toolCallId: body.tool_call_id,
-  pinned: body.pinned,
-})
+/** @throws AppError `message.too_large` (422) */
+export const fromMessageBody = (body: NewMessageBody): NewMessage => {
+  const content = body.content ?? ''
+  if (Buffer.byteLength(content) > messageBytesMax) throw messageTooLarge(messageBytesMax)
+  return {
+    role: body.role,
+    content,
+    name: body.name,
+    toolCalls: body.tool_calls,
+    toolCallId: body.tool_call_id,
+    pinned: body.pinned,
+  }
+}
 
 export const toEditBody = (edit: StoredEdit) => ({
   edit_id: edit.editId,

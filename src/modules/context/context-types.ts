@@ -8,6 +8,7 @@
  * position out.
  */
 import type { CountableMessage } from '../../ports/tokenizer.ts'
+import type { ToolCallMessage } from '../../shared/chat.ts'
 
 export type MessageRole = 'system' | 'user' | 'assistant' | 'tool'
 
@@ -17,12 +18,7 @@ export type MessageState = 'in_context' | 'summarized' | 'filtered' | 'reset' | 
 /** Who put it there: the client or policy, SUMMARY, or RETRIEVE. */
 export type MessageKind = 'appended' | 'summary' | 'recall'
 
-/** OpenAI's form; `arguments` is JSON text. */
-export type MessageToolCall = {
-  readonly id: string
-  readonly type: 'function'
-  readonly function: { readonly name: string; readonly arguments: string }
-}
+export type MessageToolCall = ToolCallMessage
 
 export type ContextMessage = {
   readonly messageId: string
@@ -70,6 +66,8 @@ export type EditDetails =
       readonly summaryMessageId: string
       readonly replacedMessageIds: readonly string[]
       readonly writtenBy: SummaryWriter
+      /** Names, numbers and dates of the span that the summary does not repeat; the first 50. */
+      readonly droppedFacts: readonly string[]
     }
   | {
       readonly kind: 'filter'

@@ -36,6 +36,13 @@ export const editNotFound = () =>
 export const messageNotFound = () =>
   new AppError({ code: 'message.not_found', status: 404, detail: 'The session has no message with that id.' })
 
+export const messageTooLarge = (bytesMax: number) =>
+  new AppError({
+    code: 'message.too_large',
+    status: 422,
+    detail: `The content of a message must not be larger than ${bytesMax} bytes as UTF-8. Split it.`,
+  })
+
 export const messageNotInContext = () =>
   new AppError({
     code: 'message.not_in_context',

@@ -8,6 +8,7 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import type { TokenCountSource } from '../../ports/tokenizer.ts'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
@@ -53,7 +54,10 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       params: sessionParams,
       headers: ifMatch,
       body: refTo<{ messages: NewMessageBody[] }>('MessageAppend'),
-      response: { 201: refTo<object>('MessageAppendResult'), ...bodyProblems(404, 409, 412) },
+      response: {
+        201: withHeaders('MessageAppendResult', 'Appended.', 'ETag', 'Location'),
+        ...bodyProblems(404, 409, 412),
+      },
     },
     handler: async (request, reply) => {
       const { messages, context } = await contexts.append(callerOf(request), {
@@ -63,6 +67,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       })
       return reply
         .code(201)
+        .header('Location', `/v1/sessions/${request.params.session_id}/messages`)
         .header('ETag', etagOf(context.version))
         .send({ messages: messages.map(toMessageBody), context: toMeasureBody(context) })
     },
@@ -123,11 +128,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       params: sessionParams,
       querystring: Type.Object({ format: Type.Optional(Type.Literal('openai')) }, { additionalProperties: false }),
       response: {
-        200: {
-          description: 'The context.',
-          headers: { ETag: { type: 'string', description: 'The version, for If-Match.' } },
-          content: { 'application/json': { schema: { $ref: 'Context' } } },
-        },
+        200: withHeaders('Context', 'The context.', 'ETag'),
         ...problems(404),
       },
     },
@@ -150,7 +151,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       tags: ['context'],
       params: sessionParams,
       headers: ifMatch,
-      response: { 200: refTo<object>('EditResult'), ...problems(404, 409, 412) },
+      response: { 200: withHeaders('EditResult', 'What changed.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
     handler: async (request, reply) => {
       const { edit, session } = await contexts.reset(callerOf(request), {
@@ -192,7 +193,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       tags: ['context'],
       params: editParams,
       headers: ifMatch,
-      response: { 200: refTo<object>('Edit'), ...problems(404, 409, 412) },
+      response: { 200: withHeaders('Edit', 'The edit that undid it.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
     handler: async (request, reply) => {
       const { session_id: sessionId, edit_id: editId } = request.params

@@ -67,13 +67,17 @@ export const selectSummarySpan = (
 type SummaryInput = {
   readonly summaryText: string
   readonly writtenBy: SummaryWriter
+  readonly droppedFacts?: readonly string[]
   readonly countTokens: CountTokens
   readonly createId: CreateId
 }
 
-/** The tokens that the text of a summary of this span may take, so that the message is shorter than the span. */
+/**
+ * The tokens that the text of a summary of this span may take, so that the message is shorter than the span. Two tokens
+ * are kept back, since lead-in and text counted apart may come to one less than counted together.
+ */
 export const summaryTokensMax = (span: SummarySpan, countTokens: CountTokens): number =>
-  span.tokens - 1 - countTokens({ role: 'user', content: renderContent({ kind: 'summary', content: '' }) })
+  span.tokens - 2 - countTokens({ role: 'user', content: renderContent({ kind: 'summary', content: '' }) })
 
 const summaryMessage = (first: ContextMessage, context: Context, input: SummaryInput): ContextMessage => {
   const content = input.summaryText.trim()
@@ -120,6 +124,7 @@ export const planSummary = (
     summaryMessageId: summary.messageId,
     replacedMessageIds,
     writtenBy: input.writtenBy,
+    droppedFacts: input.droppedFacts ?? [],
   }
   const removed = replacedMessageIds.map((messageId) => ({ messageId, state: 'summarized' as const }))
   const cost = editCost(context, [...kept, summary])

@@ -8,7 +8,9 @@ import type { StoredSession } from '../session/session.repository.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import type { ContextStore, Snapshot } from './context-store.ts'
 import type { Context, EditPlan, Refusal, SummaryWriter } from './context-types.ts'
+import { factsDropped } from './facts-of.ts'
 import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary.ts'
+import { quotableTexts } from './quotable-text.ts'
 import type { SummaryStyle } from './summarize-extractively.ts'
 
 export type WrittenSummary = { readonly text: string; readonly writtenBy: SummaryWriter }
@@ -19,7 +21,7 @@ export type WrittenSummary = { readonly text: string; readonly writtenBy: Summar
  */
 export type Summarize = (
   messages: Context['messages'],
-  options: { readonly maxTokens: number; readonly style: SummaryStyle; readonly signal: AbortSignal },
+  options: { readonly maxTokens: number; readonly style: SummaryStyle; readonly caller: Caller },
 ) => Promise<WrittenSummary>
 
 export type PreparedSummary = { readonly plan: EditPlan; readonly written: WrittenSummary }
@@ -36,6 +38,14 @@ export type SummaryPreparationOptions = {
 const summaryShare = 0.25
 const summaryTokensMin = 48
 
+const droppedFactsMax = 50
+
+/** Names, numbers and dates of the span that the summary does not repeat. */
+const droppedFacts = (messages: Context['messages'], summary: string): readonly string[] => {
+  const quotable = quotableTexts(messages).flatMap(({ pieces }) => pieces)
+  return factsDropped(quotable, summary).slice(0, droppedFactsMax)
+}
+
 export const createSummaryPreparation = ({
   database,
   store,
@@ -46,18 +56,19 @@ export const createSummaryPreparation = ({
   /** A summary of the span, planned on the snapshot. */
   const prepareSummary = async (
     { session, context }: Snapshot,
-    { span, callerMessageId, signal }: { span: unknown; callerMessageId: string | null; signal: AbortSignal },
+    { span, callerMessageId, caller }: { span: unknown; callerMessageId: string | null; caller: Caller },
   ): Promise<PreparedSummary | Refusal> => {
     const selected = selectSummarySpan(context, { span, callerMessageId })
     if (selected.outcome === 'refused') return selected
     const style = session.options.summaryStyle ?? 'bullets'
     const wanted = Math.max(summaryTokensMin, Math.floor(selected.tokens * summaryShare))
     const maxTokens = Math.min(wanted, summaryTokensMax(selected, tokenizer.countMessage))
-    const written = await summarize(selected.messages, { maxTokens, style, signal })
+    const written = await summarize(selected.messages, { maxTokens, style, caller })
     const planned = planSummary(context, {
       span: selected,
       summaryText: written.text,
       writtenBy: written.writtenBy,
+      droppedFacts: droppedFacts(selected.messages, written.text),
       countTokens: tokenizer.countMessage,
       createId,
     })
@@ -69,7 +80,7 @@ export const createSummaryPreparation = ({
     const { autoSummaryAt } = session.options
     if (autoSummaryAt === undefined || session.context.pressure < autoSummaryAt) return session.context
     const snapshot = await store.readSnapshot(caller, session.sessionId)
-    const prepared = await prepareSummary(snapshot, { span: 'all', callerMessageId: null, signal: caller.signal })
+    const prepared = await prepareSummary(snapshot, { span: 'all', callerMessageId: null, caller })
     if ('outcome' in prepared) return snapshot.session.context
     const fromVersion = snapshot.context.version
     try {

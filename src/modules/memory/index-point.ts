@@ -16,10 +16,16 @@ export const decodeVector = (bytes: Buffer): Float32Array => {
   return vector
 }
 
-const sourceOf = (row: IndexableRow): SourcePosition | null =>
-  row.source_id === null || row.source_position === null
-    ? null
-    : { sourceId: row.source_id, position: row.source_position }
+/** A bracketed note (an image's caption, a stage direction) may follow the question mark. */
+const endsByAsking = /[?？؟][\s"'”’»)*_]*(?:\[[^\][]*\]\s*)?$/u
+/** A mark and a note further from the end are not looked for, so that the work has a bound. */
+const endCharacters = 500
+
+const sourceOf = (row: IndexableRow): SourcePosition | null => {
+  if (row.source_id === null || row.source_position === null) return null
+  const asks = endsByAsking.test(row.content.slice(-endCharacters))
+  return { sourceId: row.source_id, position: row.source_position, ...(asks ? { asks } : {}) }
+}
 
 export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): IndexPoint => ({
   memoryId: row.memory_id,

@@ -16,10 +16,10 @@ export type IndexPhase = 'words' | 'vectors'
 
 export const leaseAgent = async (
   tx: SystemTransaction,
-  { leaseMs, phase }: { leaseMs: number; phase: IndexPhase },
+  { leaseMs, phase, signature }: { leaseMs: number; phase: IndexPhase; signature: string },
 ): Promise<AgentLease | null> => {
   const rows = await tx.query<{ tenant_id: string; agent_id: string; space_id: string; lease_token: number }>(sql`
-    select * from lease_agent(${leaseMs}, ${phase === 'vectors'})`)
+    select * from lease_agent(${leaseMs}, ${phase === 'vectors'}, ${signature})`)
   const row = rows[0]
   if (row === undefined) return null
   return { tenantId: row.tenant_id, agentId: row.agent_id, spaceId: row.space_id, token: row.lease_token }
@@ -235,62 +235,27 @@ export const postponeLease = async (
     where tenant_id = ${tx.tenantId} and agent_id = ${lease.agentId} and lease_token = ${lease.token}`)
 }
 
-/** Removed entries that every cache has had time to see; a cache from before has to start over. */
+/**
+ * Removed entries that every cache has had time to see, and an index under construction too; a cache from before has to
+ * start over.
+ */
 export const forgetRemovals = async (
   tx: TenantTransaction,
   { agentId, upToPublication }: { agentId: string; upToPublication: number },
 ): Promise<void> => {
   await tx.query(sql`
     with forgotten as (
-      delete from index_entry where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and removed
-        and published <= ${upToPublication} returning 1
+      delete from index_entry as entry where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and removed
+        and published <= ${upToPublication}
+        and (not exists (select from installation where index_building is not null)
+          or exists (select from agent where agent.tenant_id = ${tx.tenantId} and agent.agent_id = ${agentId}
+            and agent.built_revision >= entry.revision))
+      returning 1
     ), terms as (
       delete from agent_term where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and document_count <= 0
     )
     update agent set forgotten_publication = greatest(forgotten_publication, ${upToPublication})
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and exists (select 1 from forgotten)`)
-}
-
-export type PublishedChange = Omit<IndexableRow, 'content'> & {
-  readonly content: string | null
-  readonly published: number
-}
-
-/** The last entry that a reader of publications has seen. */
-export type PublicationCursor = { readonly published: number; readonly memoryId: string }
-
-/**
- * What was published after a cursor, for a cache of the index, in order. An entry that was removed, or whose memory has
- * changed since and is yet to be published again, has no content.
- */
-export const readPublishedChanges = async (
-  tx: TenantTransaction,
-  { spaceId, after, model, limit }: { spaceId: string; after: PublicationCursor; model: string; limit: number },
-): Promise<readonly PublishedChange[]> =>
-  tx.query<PublishedChange>(sql`
-    select entry.memory_id, entry.revision, entry.published, memory.content_revision, memory.content,
-      memory.memory_type, memory.metadata, memory.source_id, memory.source_position, memory.occurred_at,
-      memory.expires_at, entry.error,
-      case when entry.embedding_model = ${model} and entry.content_revision = memory.content_revision
-        then entry.embedding end as embedding
-    from agent
-    join index_entry as entry on entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
-    left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
-      and memory.memory_id = entry.memory_id and memory.revision = entry.revision and not entry.removed
-    where agent.tenant_id = ${tx.tenantId} and agent.space_id = ${spaceId}
-      and entry.published >= ${after.published}::bigint
-      and (entry.published, entry.memory_id) > (${after.published}::bigint, ${after.memoryId})
-    order by entry.published, entry.memory_id limit ${limit}`)
-
-/** Null when there is no such space: the agent was erased. */
-export const readPublication = async (
-  tx: TenantTransaction,
-  spaceId: string,
-): Promise<{ readonly publication: number; readonly forgotten: number } | null> => {
-  const rows = await tx.query<{ publication: number; forgotten_publication: number }>(sql`
-    select publication, forgotten_publication from agent where tenant_id = ${tx.tenantId} and space_id = ${spaceId}`)
-  const row = rows[0]
-  return row === undefined ? null : { publication: row.publication, forgotten: row.forgotten_publication }
 }
 
 /** What the index should hold of an agent, by id: indexed memories that have not expired. */
@@ -305,9 +270,9 @@ export const listIndexedRevisions = async (
   return rows.map((row) => ({ memoryId: row.memory_id, revision: row.revision }))
 }
 
-/** Starts one agent's clock over: the indexer writes all of it to the index again. */
+/** Starts one agent's clock over, also for who is at it now: the indexer writes all of it to the index again. */
 export const restartClock = async (tx: TenantTransaction, agentId: string): Promise<void> => {
   await tx.query(sql`
-    update agent set indexed_revision = 0, embedded_revision = 0
+    update agent set indexed_revision = 0, embedded_revision = 0, lease_token = lease_token + 1, lease_until = null
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
 }

@@ -12,14 +12,13 @@ import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
-import { isAppError } from '../../shared/errors.ts'
+import { embedRows } from './embed-rows.ts'
 import {
   type AgentLease,
   advanceEmbedded,
   advanceIndexed,
   beginPublication,
   forgetRemovals,
-  type IndexableRow,
   type IndexPhase,
   leaseAgent,
   type PublishedVector,
@@ -33,12 +32,11 @@ import {
   readUnembedded,
 } from './index.repository.ts'
 import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
-import { restartClocks } from './system.repository.ts'
+import { signatureOf } from './index-signature.ts'
+import { rowsPerPage, wholeRevisions } from './whole-revisions.ts'
 
 const leaseMs = 60_000
 const callTimeoutMs = 30_000
-/** A batch of additions shares one revision and has at most 500 memories, so one round always ends a revision. */
-const wordsPerRound = 512
 const vectorsPerRound = 32
 const postponeMs = 2_000
 const publicationsRemembered = 1_000
@@ -47,8 +45,6 @@ export type Indexer = {
   start(): void
   /** Something was written: look now instead of at the next poll. */
   wake(): void
-  /** Starts every clock over, so that everything is written to the index again; answers how many agents that is. */
-  restart(): Promise<number>
   /** Works until no agent is behind that can be served now. */
   drain(): Promise<void>
   stop(): Promise<void>
@@ -68,15 +64,8 @@ export type IndexerOptions = {
   readonly restMs: number
 }
 
-/** The rows up to the last revision that was read whole. */
-const wholeRevisions = (rows: readonly IndexableRow[]): readonly IndexableRow[] => {
-  const last = rows.at(-1)
-  if (rows.length < wordsPerRound || last === undefined) return rows
-  const whole = rows.filter((row) => row.revision < last.revision)
-  return whole.length > 0 ? whole : rows
-}
-
 export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs, restMs }: IndexerOptions): Indexer => {
+  const signature = signatureOf({ vectorIndex, embedder })
   const stopped = new AbortController()
   const sleepers = new Set<() => void>()
   const loops: Promise<void>[] = []
@@ -92,7 +81,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
         agentId,
         afterRevision,
         model: embedder.model,
-        limit: wordsPerRound,
+        limit: rowsPerPage,
       })
       const rows = wholeRevisions(changed)
       const upToRevision = rows.length < changed.length ? (rows.at(-1)?.revision ?? clock.revision) : clock.revision
@@ -126,34 +115,6 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     })
   }
 
-  const embedOneByOne = async (rows: readonly IndexableRow[]): Promise<readonly (Float32Array | Error)[]> => {
-    const vectors: (Float32Array | Error)[] = []
-    for (const row of rows) {
-      try {
-        const [vector] = await embedder.embed([row.content], 'passage', { signal: callSignal() })
-        vectors.push(vector ?? new Error('no vector'))
-      } catch (error) {
-        if (!isAppError(error) || error.retryable) throw error
-        vectors.push(error)
-      }
-    }
-    return vectors
-  }
-
-  /** A vector per row, or why the embedder refused it. One refused text does not cost the others theirs. */
-  const embedRows = async (rows: readonly IndexableRow[]): Promise<readonly (Float32Array | Error)[]> => {
-    try {
-      return await embedder.embed(
-        rows.map((row) => row.content),
-        'passage',
-        { signal: callSignal() },
-      )
-    } catch (error) {
-      if (!isAppError(error) || error.retryable) throw error
-      return embedOneByOne(rows)
-    }
-  }
-
   const publishEmbedded = async (
     lease: AgentLease,
     { vectors, revision, isEnd }: { vectors: readonly PublishedVector[]; revision: number; isEnd: boolean },
@@ -179,7 +140,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     })
     if (read === null) return
     const rows = read.rows.filter((row) => row.revision <= read.indexedRevision)
-    const embedded = rows.length === 0 ? [] : await embedRows(rows)
+    const embedded = rows.length === 0 ? [] : await embedRows(rows, { embedder, createSignal: callSignal })
     const points = rows.flatMap((row, at) => {
       const vector = embedded[at]
       return vector instanceof Float32Array ? [indexPointOf(row, vector)] : []
@@ -203,7 +164,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   /** True when an agent was served. */
   const runRound = async (phase: IndexPhase): Promise<boolean> => {
-    const lease = await database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase }))
+    const lease = await database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase, signature }))
     if (lease === null) return false
     try {
       await (phase === 'words' ? indexWords(lease) : indexVectors(lease))
@@ -256,11 +217,6 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       loops.push(runLoop('words'), runLoop('vectors'))
     },
     wake,
-    restart: async () => {
-      const agents = await database.transactAsSystem(restartClocks)
-      wake()
-      return agents
-    },
     drain: async () => {
       while ((await runRound('words')) || (await runRound('vectors')));
     },

@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
 import { type App, operatorAccess } from '../../http/route.ts'
-import { problems } from '../../http/route-schemas.ts'
+import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
-import type { Indexer } from './indexer.ts'
+import type { IndexKeeper } from './index-keeper.ts'
 import type { ConsistencyReport, Reconciler } from './reconciler.ts'
 
 const consistencySchema = Type.Object(
@@ -32,7 +32,7 @@ const toConsistencyBody = (report: ConsistencyReport) => ({
 
 export const registerMemoryAdminRoutes = (
   app: App,
-  { reconciler, indexer }: { reconciler: Reconciler; indexer: Indexer },
+  { reconciler, indexKeeper }: { reconciler: Reconciler; indexKeeper: IndexKeeper },
 ): void => {
   app.addSchema(consistencySchema)
   app.addSchema(reindexSchema)
@@ -56,10 +56,10 @@ export const registerMemoryAdminRoutes = (
     config: { access: operatorAccess },
     schema: {
       operationId: 'reindex',
-      summary: 'Write everything to the vector index again, from PostgreSQL; nothing is embedded twice',
+      summary: 'Build the vector index anew from PostgreSQL, beside the one that serves; nothing is embedded twice',
       tags: ['admin'],
-      response: { 202: refTo<object>('Reindex'), ...problems() },
+      response: { 202: refTo<object>('Reindex'), ...bodyProblems(409) },
     },
-    handler: async (_request, reply) => reply.code(202).send({ agents: await indexer.restart() }),
+    handler: async (_request, reply) => reply.code(202).send({ agents: await indexKeeper.rebuild() }),
   })
 }

@@ -1,9 +1,9 @@
 /** Memory between the wire's snake_case and the domain's camelCase. */
 
 import type { ImportedMemoryBody, MemoryBody, MemoryChangeBody, NewMemoryBody } from './memory.schemas.ts'
-import type { SearchResult } from './memory-search.service.ts'
 import type { ImportedMemory } from './memory-transfer.service.ts'
 import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory } from './memory-types.ts'
+import type { SearchResult } from './read-best.ts'
 
 export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
   const duplicate = 'duplicateOf' in memory ? memory.duplicateOf : null

@@ -2,6 +2,7 @@
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { FieldError } from '../../shared/errors.ts'
 import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
+import { toUtc } from '../../shared/moment.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import type { NewMemoryRow } from './memory.repository.ts'
@@ -35,9 +36,6 @@ export const ensureStorable = ({
 export const expiryOf = (ttlSeconds: number | null, nowMs: number): string | null =>
   ttlSeconds === null ? null : new Date(nowMs + ttlSeconds * 1000).toISOString()
 
-const inUtc = (moment: string | null | undefined): string | null =>
-  moment === null || moment === undefined ? null : new Date(moment).toISOString()
-
 export type NewMemoryIds = {
   readonly agentId: string
   readonly memoryId: string
@@ -51,6 +49,7 @@ export const newMemoryRow = (
   { ids, nowMs, tokenizer }: { ids: NewMemoryIds; nowMs: number; tokenizer: Tokenizer },
 ): NewMemoryRow => {
   ensureStorable(memory)
+  const { occurredAt = null } = memory
   return {
     agent_id: ids.agentId,
     space_id: ids.spaceId,
@@ -61,7 +60,7 @@ export const newMemoryRow = (
     metadata: memory.metadata ?? {},
     source_id: memory.source?.sourceId ?? null,
     source_position: memory.source?.position ?? null,
-    occurred_at: inUtc(memory.occurredAt),
+    occurred_at: occurredAt === null ? null : toUtc(occurredAt, '/occurred_at'),
     content_hash: contentHashOf(memory.content),
     tokens: tokenizer.countText(memory.content),
     created_at: new Date(nowMs).toISOString(),

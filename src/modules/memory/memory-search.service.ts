@@ -7,26 +7,20 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
-import type {
-  IndexAnswer,
-  IndexFilter,
-  IndexHit,
-  IndexPoint,
-  SparseVector,
-  VectorIndex,
-} from '../../ports/vector-index.ts'
+import type { IndexAnswer, IndexFilter, SparseVector, VectorIndex } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
 import { facetsOf } from './facets.ts'
+import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { type IndexableRow, readChangedMemories } from './index.repository.ts'
 import { decodeVector, indexPointOf } from './index-point.ts'
 import { queryVectorOf, termIdsOf } from './lexical.ts'
-import { findMemories } from './memory.repository.ts'
-import type { Duplicate, Memory } from './memory-types.ts'
-import { hybridHitsPerKind, type RankedMemory, type RankingMode, rankMemories } from './ranking.ts'
-import { findSearchAgent, readDocumentFrequencies, readRemovedSince, type SearchAgent } from './search.repository.ts'
+import { countTerms, emptyOverlay, layOver, type Overlay } from './overlay.ts'
+import { hybridHitsPerKind, type RankingMode, rankMemories } from './ranking.ts'
+import { createReadBest, type SearchResult } from './read-best.ts'
+import { readRemovedSince, readSearchStart, type SearchAgent } from './search.repository.ts'
 
 /** What was not there and what stood in: `embedder`: words alone; `vector_index`: a search without Qdrant; … */
 export type Degraded = 'embedder' | 'vector_index' | 'index_lag'
@@ -41,24 +35,11 @@ export type SearchRequest = {
   readonly minScore: number | null
 }
 
-export type SearchResult = { readonly memory: Memory; readonly score: number; readonly scores: RankedMemory['scores'] }
 export type SearchAnswer = { readonly results: readonly SearchResult[]; readonly degraded: readonly Degraded[] }
 
 export type MemorySearch = {
   search(caller: Caller, request: SearchRequest): Promise<SearchAnswer>
-  /**
-   * The most similar memory by cosine when it reaches the agent's duplicate threshold; above 1 the threshold turns the
-   * check off. @throws AppError when the embedder or the index cannot say before `signal` aborts
-   */
-  findSimilar(
-    caller: Caller,
-    request: {
-      readonly agentId: string
-      readonly content: string
-      readonly defaultThreshold: number
-      readonly signal: AbortSignal
-    },
-  ): Promise<Duplicate | null>
+  readonly findSimilar: FindSimilar
 }
 
 export type MemorySearchOptions = {
@@ -76,8 +57,6 @@ export type MemorySearchOptions = {
 const unindexedMax = 5_000
 const roundsMax = 3
 
-type Overlay = { readonly points: readonly IndexPoint[]; readonly outdatedIds: ReadonlySet<string> }
-
 type Prepared = {
   readonly agent: SearchAgent
   readonly dense: Float32Array | null
@@ -87,55 +66,14 @@ type Prepared = {
   readonly degraded: Set<Degraded>
 }
 
-const dot = (left: Float32Array, right: Float32Array): number => {
-  let sum = 0
-  for (let index = 0; index < left.length; index += 1) sum += (left[index] ?? 0) * (right[index] ?? 0)
-  return sum
-}
-
-const sparseDot = (query: SparseVector, document: SparseVector): number => {
-  const weights = new Map(query.indices.map((index, at) => [index, query.values[at] ?? 0]))
-  return document.indices.reduce((sum, index, at) => sum + (weights.get(index) ?? 0) * (document.values[at] ?? 0), 0)
-}
-
-const countWithTerm = (points: readonly IndexPoint[], termId: number): number =>
-  points.reduce((count, point) => count + (point.sparse.indices.includes(termId) ? 1 : 0), 0)
-
-const passes = (point: IndexPoint, filter: IndexFilter): boolean =>
-  (point.expiresAtMs === null || point.expiresAtMs > filter.nowMs) &&
-  filter.facets.every((facet) => point.facets.includes(facet))
-
-const byScore = (one: IndexHit, other: IndexHit): number =>
-  other.score - one.score || (one.memoryId < other.memoryId ? -1 : 1)
-
-/**
- * The index's lists without what is outdated, with the hits among the memories that it does not hold yet: the lists
- * that the index would give if it held them.
- */
-const withOverlay = (answer: IndexAnswer, { overlay, dense, sparse, filter }: Prepared, limit: number): IndexAnswer => {
-  if (overlay.points.length === 0 && overlay.outdatedIds.size === 0) return answer
-  const points = overlay.points.filter((point) => passes(point, filter))
-  const hitOf = ({ memoryId, source }: IndexPoint, score: number): IndexHit => ({ memoryId, score, source })
-  const merge = (hits: readonly IndexHit[], fresh: readonly IndexHit[]): readonly IndexHit[] =>
-    [...hits.filter((hit) => !overlay.outdatedIds.has(hit.memoryId)), ...fresh].sort(byScore).slice(0, limit)
-  const freshDense = points.flatMap((point) => (point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : []))
-  const freshSparse = points.map((point) => hitOf(point, sparse ? sparseDot(sparse, point.sparse) : 0))
-  return {
-    dense: merge(answer.dense, freshDense),
-    sparse: merge(
-      answer.sparse,
-      freshSparse.filter((hit) => hit.score > 0),
-    ),
-  }
-}
-
 export const createMemorySearch = (options: MemorySearchOptions): MemorySearch => {
   const { database, vectorIndex, fallbackIndex, embedder, clock } = options
+  const readBest = createReadBest(options)
 
   const embedQuery = async (caller: Caller, text: string, degraded: Set<Degraded>): Promise<Float32Array | null> => {
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(options.embedTimeoutMs)])
     try {
-      const [vector] = await embedder.embed([text], 'query', { signal })
+      const [vector] = await embedder.embed([text], 'query', { signal, tenantId: caller.tenantId })
       return vector ?? null
     } catch (error) {
       if (caller.signal.aborted) throw error
@@ -144,8 +82,11 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     }
   }
 
-  const readOverlay = async (caller: Caller, agentId: string, agent: SearchAgent, degraded: Set<Degraded>) => {
-    if (!agent.behind) return { points: [], outdatedIds: new Set<string>() }
+  const readOverlay = async (
+    caller: Caller,
+    { agentId, agent, degraded }: { agentId: string; agent: SearchAgent; degraded: Set<Degraded> },
+  ): Promise<Overlay> => {
+    if (!agent.behind) return emptyOverlay
     const { rows, removed } = await database.transact(caller.tenantId, async (tx) => ({
       rows: await readChangedMemories(tx, {
         agentId,
@@ -167,23 +108,19 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     embedding?.catch(() => undefined)
     const read = await database.transact(
       caller.tenantId,
-      async (tx) => {
-        const agent = await findSearchAgent(tx, request.agentId)
-        if (agent === null) return null
-        const frequencies = await readDocumentFrequencies(tx, { agentId: request.agentId, termIds })
-        return { agent, frequencies }
-      },
+      (tx) => readSearchStart(tx, { agentId: request.agentId, termIds }),
       caller,
     )
     if (read === null) return null
     const { agent, frequencies } = read
-    const overlay = await readOverlay(caller, request.agentId, agent, degraded)
+    const overlay = await readOverlay(caller, { agentId: request.agentId, agent, degraded })
+    const fresh = countTerms(overlay, termIds)
     const sparse =
       request.mode === 'semantic'
         ? null
         : queryVectorOf(request.query, {
             documentCount: agent.documentCount + overlay.points.length,
-            documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + countWithTerm(overlay.points, termId),
+            documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + fresh.of(termId),
           })
     const facets = [...facetsOf(request.metadataFilter, null), ...facetsOf({}, request.memoryType)]
     const filter = { facets, nowMs: clock.nowMs() }
@@ -204,33 +141,6 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     }
   }
 
-  /** The best memories that PostgreSQL confirms, at most `topK`. */
-  const readBest = async (caller: Caller, request: SearchRequest, ranked: readonly RankedMemory[]) => {
-    const results: SearchResult[] = []
-    const sliceSize = request.topK + 20
-    for (let start = 0; start < ranked.length && results.length < request.topK; start += sliceSize)
-      results.push(...(await readRanked(caller, request, ranked.slice(start, start + sliceSize))))
-    return results.slice(0, request.topK)
-  }
-
-  const readRanked = async (caller: Caller, request: SearchRequest, ranked: readonly RankedMemory[]) => {
-    const memories = await database.transact(
-      caller.tenantId,
-      (tx) =>
-        findMemories(tx, {
-          agentId: request.agentId,
-          memoryIds: ranked.map(({ memoryId }) => memoryId),
-          now: new Date(clock.nowMs()).toISOString(),
-        }),
-      caller,
-    )
-    const byId = new Map(memories.map((memory) => [memory.memoryId, memory]))
-    return ranked.flatMap(({ memoryId, score, scores }): SearchResult[] => {
-      const memory = byId.get(memoryId)
-      return memory === undefined ? [] : [{ memory, score, scores }]
-    })
-  }
-
   return {
     search: async (caller, request) => {
       const prepared = await prepare(caller, request)
@@ -239,10 +149,10 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
       let limit = Math.max(hybridHitsPerKind, request.topK)
       for (let round = 1; ; round += 1) {
         const answer = await askIndex(caller, prepared, limit)
-        const ranked = rankMemories(mode, withOverlay(answer, prepared, limit)).filter(
+        const ranked = rankMemories(mode, layOver(answer, prepared.overlay, { ...prepared, limit })).filter(
           ({ score }) => request.minScore === null || score >= request.minScore,
         )
-        const results = await readBest(caller, request, ranked)
+        const results = await readBest(caller, { ...request, ranked })
         const exhausted = Math.max(answer.dense.length, answer.sparse.length) < limit
         if (results.length >= request.topK || exhausted || round === roundsMax)
           return { results, degraded: [...prepared.degraded] }
@@ -250,15 +160,6 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
       }
     },
 
-    findSimilar: async (caller, { agentId, content, defaultThreshold, signal }) => {
-      const agent = await database.transact(caller.tenantId, (tx) => findSearchAgent(tx, agentId), caller)
-      const threshold = agent?.duplicateThreshold ?? defaultThreshold
-      if (agent === null || threshold > 1) return null
-      const [dense] = await embedder.embed([content], 'passage', { signal })
-      if (dense === undefined) return null
-      const query = { dense, sparse: null, filter: { facets: [], nowMs: clock.nowMs() }, limit: 1 }
-      const [best] = (await vectorIndex.search(caller.tenantId, agent.spaceId, query, { signal })).dense
-      return best !== undefined && best.score >= threshold ? { memoryId: best.memoryId, similarity: best.score } : null
-    },
+    findSimilar: createFindSimilar(options),
   }
 }

@@ -1,4 +1,6 @@
 import { Readable } from 'node:stream'
+import { isStream } from '../../http/body-parsers.ts'
+import { ensureValidPath, unsupportedMediaType } from '../../http/http-errors.ts'
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
@@ -53,6 +55,8 @@ export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer:
       response: { 200: refTo<object>('ImportResult'), ...bodyProblems() },
     },
     handler: async (request) => {
+      ensureValidPath(request)
+      if (!isStream(request.body)) throw unsupportedMediaType()
       const lines = readImportedLines(request.body as unknown as Readable)
       const result = await transfer.importAll(callerOf(request), request.params.agent_id, lines)
       return {

@@ -1,8 +1,8 @@
 /**
  * Export and import of an agent's memories, as streams in bounded memory: pages out, chunks in. An imported memory keeps
  * its times and source and gets an id of its own, so a copy never shares an id with its original. With an
- * Idempotency-Key the ids follow from the key, so an import that broke off can be sent again and adds only what is
- * missing.
+ * Idempotency-Key the ids follow from the key and the lines, so an import that broke off can be sent again and adds
+ * only what is missing.
  */
 import { createHash } from 'node:crypto'
 import type { Database } from '../../ports/database.ts'
@@ -11,6 +11,8 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import { canonicalJson } from '../../shared/json-limits.ts'
+import { toUtc } from '../../shared/moment.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
 import { insertMemories, listMemories, lockKnownIds, type NewMemoryRow } from './memory.repository.ts'
 import { newMemoryRow } from './memory-input.ts'
@@ -45,9 +47,16 @@ export type MemoryTransferOptions = {
 
 export type MemoryTransfer = ReturnType<typeof createMemoryTransfer>
 
-/** A valid id that the same key and line always give. */
-const derivedId = (key: string, line: number): string => {
-  const hex = createHash('sha256').update(`${key}\n${line}`).digest('hex').slice(0, 32)
+/** The memory's own, then what its time to live says. */
+const importedExpiry = ({ expiresAt }: ImportedMemory, row: NewMemoryRow): string | null => {
+  if (expiresAt === undefined) return row.expires_at
+  return expiresAt === null ? null : toUtc(expiresAt, '/expires_at')
+}
+
+/** A valid id that the same key, line and memory always give. */
+const derivedId = (key: string, line: number, memory: ImportedMemory): string => {
+  const text = `${key}\n${line}\n${canonicalJson(memory)}`
+  const hex = createHash('sha256').update(text).digest('hex').slice(0, 32)
   return `mem_${hex.slice(0, 12)}8${hex.slice(13, 16)}8${hex.slice(17)}`
 }
 
@@ -57,13 +66,13 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
   type Line = { readonly agentId: string; readonly line: number }
 
   const rowOf = (caller: Caller, memory: ImportedMemory, { agentId, line }: Line): NewMemoryRow => {
-    const memoryId = caller.idempotency ? derivedId(caller.idempotency.key, line) : createId('mem')
+    const memoryId = caller.idempotency ? derivedId(caller.idempotency.key, line, memory) : createId('mem')
     const ids = { agentId, memoryId, spaceId: createId('spc'), changedBy: caller.actor }
     const row = newMemoryRow(memory, { ids, nowMs: clock.nowMs(), tokenizer })
     return {
       ...row,
-      created_at: memory.createdAt === undefined ? row.created_at : new Date(memory.createdAt).toISOString(),
-      expires_at: memory.expiresAt === undefined ? row.expires_at : memory.expiresAt,
+      created_at: memory.createdAt === undefined ? row.created_at : toUtc(memory.createdAt, '/created_at'),
+      expires_at: importedExpiry(memory, row),
       uses_default_ttl: row.uses_default_ttl && memory.expiresAt === undefined,
     }
   }

@@ -34,5 +34,5 @@ export const filterInvalid = (detail: string) =>
     code: 'memory.invalid_filter',
     status: 422,
     detail,
-    errors: [{ pointer: '/metadata_filter', detail }],
+    errors: [{ pointer: '/metadata', detail }],
   })

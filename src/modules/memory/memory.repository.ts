@@ -227,21 +227,23 @@ export const updateMemory = async (
 }
 
 /**
- * Erases the memories with their versions at once and leaves removed entries, without content, for the index. Answers
- * the ids that were there.
+ * Erases the memories with their versions at once and leaves removed entries, without content, for the index. With
+ * `expiredBy`, only those that have expired by that moment. Answers the ids that are gone.
  */
 export const deleteMemories = async (
   tx: TenantTransaction,
-  { agentId, memoryIds }: { agentId: string; memoryIds: readonly string[] },
+  { agentId, memoryIds, expiredBy }: { agentId: string; memoryIds: readonly string[]; expiredBy?: string },
 ): Promise<readonly string[]> => {
+  const moment = expiredBy ?? null
   const rows = await tx.query<{ memory_id: string }>(sql`
     with gone as (
       delete from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
         and memory_id = any(${memoryIds}::text[])
+        and (${moment}::timestamptz is null or expires_at <= ${moment}::timestamptz)
       returning memory_id, tokens, octet_length(content) + octet_length(metadata::text) as bytes
     ), versions as (
       delete from memory_version where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
-        and memory_id = any(${memoryIds}::text[])
+        and memory_id in (select memory_id from gone)
     ), clock as (
       update agent set revision = revision + 1, updated_at = now(),
         memory_count = memory_count - (select count(*) from gone),

@@ -1,5 +1,6 @@
 import { Type } from 'typebox'
 import { etagOf, parseIfMatch, requireIfMatch } from '../../http/etag.ts'
+import { unsafeText } from '../../http/http-errors.ts'
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
@@ -9,10 +10,12 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
-import { isJsonObject } from '../../shared/json-limits.ts'
+import { findUnsafeText, isJsonObject } from '../../shared/json-limits.ts'
 import { ensureMetadata, type Metadata } from '../../shared/metadata.ts'
+import { toUtc } from '../../shared/moment.ts'
 import { refTo } from '../../shared/schema.ts'
 import { filterInvalid } from './memory.errors.ts'
 import { type MemoryChangeBody, memoryComponents, type NewMemoryBody, type SearchBody } from './memory.schemas.ts'
@@ -46,22 +49,25 @@ const listQuery = Type.Object(
 )
 const defaultTopK = 10
 
-const headersOfMemory = {
-  ETag: { type: 'string', description: 'The version, for If-Match.' },
+const momentOf = (text: string | undefined, pointer: string): string | null =>
+  text === undefined ? null : toUtc(text, pointer)
+
+const parsedJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
-const memoryResponse = (description: string) => ({
-  description,
-  headers: headersOfMemory,
-  content: { 'application/json': { schema: { $ref: 'Memory' } } },
-})
 
 const parseFilter = (text: string | undefined): Metadata | null => {
   if (text === undefined) return null
-  try {
-    const filter: unknown = JSON.parse(text)
-    if (isJsonObject(filter)) return filter
-  } catch {}
-  throw filterInvalid('metadata must be a JSON object such as {"topic":"drinks"}.')
+  const filter = parsedJson(text)
+  if (!isJsonObject(filter)) throw filterInvalid('metadata must be a JSON object such as {"topic":"drinks"}.')
+  const unsafe = findUnsafeText(filter)
+  if (unsafe !== null) throw unsafeText({ ...unsafe, pointer: `/metadata${unsafe.pointer}` })
+  ensureMetadata(filter)
+  return filter
 }
 
 export type MemoryRoutesDependencies = { readonly memories: MemoryService; readonly search: MemorySearch }
@@ -80,7 +86,7 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
       tags: ['memories'],
       params: agentParams,
       body: refTo<NewMemoryBody>('NewMemory'),
-      response: { 201: memoryResponse('Stored.'), ...bodyProblems(409) },
+      response: { 201: withHeaders('Memory', 'Stored.', 'ETag', 'Location'), ...bodyProblems(409) },
     },
     handler: async (request, reply) => {
       const { agent_id: agentId } = request.params
@@ -136,8 +142,8 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
           agentId: request.params.agent_id,
           memoryType: query.memory_type ?? null,
           metadata: parseFilter(query.metadata),
-          createdAfter: query.created_after ?? null,
-          createdBefore: query.created_before ?? null,
+          createdAfter: momentOf(query.created_after, '/created_after'),
+          createdBefore: momentOf(query.created_before, '/created_before'),
           indexState: query.index_state ?? null,
           order: query.order ?? 'desc',
         },
@@ -184,7 +190,7 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
       summary: 'Get a memory',
       tags: ['memories'],
       params: memoryParams,
-      response: { 200: memoryResponse('The memory.'), ...problems(404) },
+      response: { 200: withHeaders('Memory', 'The memory.', 'ETag'), ...problems(404) },
     },
     handler: async (request, reply) => {
       const { agent_id: agentId, memory_id: memoryId } = request.params
@@ -204,7 +210,7 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
       params: memoryParams,
       headers: ifMatch,
       body: refTo<MemoryChangeBody>('MemoryChange'),
-      response: { 200: memoryResponse('The new version.'), ...bodyProblems(404, 412, 428) },
+      response: { 200: withHeaders('Memory', 'The new version.', 'ETag'), ...bodyProblems(404, 412, 428) },
     },
     handler: async (request, reply) => {
       const { agent_id: agentId, memory_id: memoryId } = request.params
@@ -228,7 +234,7 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
       tags: ['memories'],
       params: memoryParams,
       headers: ifMatch,
-      response: { 204: Type.Null({ description: 'Gone.' }), ...problems(404, 412, 428) },
+      response: { 204: Type.Null({ description: 'Gone.' }), ...bodyProblems(404, 412, 428) },
     },
     handler: async (request, reply) => {
       const { agent_id: agentId, memory_id: memoryId } = request.params
@@ -268,7 +274,7 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
       params: memoryParams,
       headers: ifMatch,
       body: refTo<{ version: number }>('MemoryRevert'),
-      response: { 200: memoryResponse('The new version.'), ...bodyProblems(404, 409, 412) },
+      response: { 200: withHeaders('Memory', 'The new version.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
     handler: async (request, reply) => {
       const { agent_id: agentId, memory_id: memoryId } = request.params

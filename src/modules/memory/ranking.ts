@@ -6,11 +6,15 @@
  *   own = (keyword / best keyword + 0.5 x semantic, min-max scaled over the hits) / 1.5,
  * and a memory that is a piece of an ordered source is also judged by its surroundings, because an answer often stands
  * beside the words of the question rather than among them:
- *   score = (own + 0.7 x near + 0.7 x best own of its source) / 2.4,
- *   near  = own of the two pieces before and after it (1 for the adjacent, 1/2 for the next), summed, and scaled so that
- *           the best-surrounded hit has as much as the strongest hit.
- * Surroundings are read from the hits alone: a neighbour that is no hit counts nothing, so no further query is needed.
- * The weights lie on a plateau (0.5 to 0.7 each, 0.4 to 0.5 for semantic, moves dialogue recall@10 by under a point).
+ *   score = (own + around + 0.7 x best own of its source) / 2.4,
+ *   around = 0.3 x beyond x (own of the adjacent pieces, and half of the next ones)
+ *            + 0.4 x own of the piece before, if that asks something; 0.7 at most,
+ *   beyond = the share of the source that lies outside these five pieces: in a short source all pieces are near each
+ *            other, so nearness tells none of them from the rest.
+ * A piece that asks is worth 0.85 of that where its source goes on: the answer is wanted, not another who asked.
+ * Surroundings and the length of a source (its last position) are read from the hits alone: a neighbour that is no hit
+ * counts nothing, so no further query is needed. The weights lie on a plateau: halving or doubling one moves dialogue
+ * recall@10 by about a point (docs/decisions/0003-hybrid-ranking-adds-scores.md).
  *
  * Invariants: without sources the score is `own`, which is plain hybrid; a memory without a source is never changed by
  * what other memories' sources are; every score is finite, hybrid scores lie in 0..1; the order depends on the set of
@@ -37,14 +41,19 @@ export type RankedMemory = {
 export const hybridHitsPerKind = 300
 
 const semanticWeight = 0.5
-const nearWeight = 0.7
 const sourceWeight = 0.7
+const aroundWeight = 0.3
+const askedWeight = 0.4
+/** What surroundings can add; as much as the source, so that a memory without one competes on the same terms as ever. */
+const aroundMax = 0.7
+const askingFactor = 0.85
 const neighbourWeights: readonly (readonly [offset: number, weight: number])[] = [
   [-2, 0.5],
   [-1, 1],
   [1, 1],
   [2, 0.5],
 ]
+const windowPieces = neighbourWeights.length + 1
 
 /** All hits of the mode, best first. */
 export function rankMemories(mode: RankingMode, answer: IndexAnswer): RankedMemory[] {
@@ -82,16 +91,18 @@ function collectCandidates(answer: IndexAnswer): Candidate[] {
 function hybridScores(candidates: readonly Candidate[]): number[] {
   const own = ownScores(candidates)
   const sources = groupBySource(candidates, own)
-  const near = candidates.map(({ source }) => nearOf(source, sources))
-  const nearScale = ratio(largest(own), largest(near))
   return candidates.map(({ source }, index) => {
     const ownScore = own[index] ?? 0
-    if (source === null) return ownScore
-    const best = sources.get(source.sourceId)?.best ?? 0
-    const total = ownScore + nearWeight * nearScale * (near[index] ?? 0) + sourceWeight * best
-    // Rounding alone could lift a sum of perfect parts above 1.
-    return Math.min(1, total / (1 + nearWeight + sourceWeight))
+    const evidence = source === null ? undefined : sources.get(source.sourceId)
+    return source === null || evidence === undefined ? ownScore : scoreInSource(source, ownScore, evidence)
   })
+}
+
+function scoreInSource(source: SourcePosition, ownScore: number, evidence: SourceEvidence): number {
+  const total = ownScore + aroundOf(source.position, evidence) + sourceWeight * evidence.best
+  const isAnswerable = source.asks === true && source.position + 1 < evidence.length
+  // Rounding alone could lift a sum of perfect parts above 1.
+  return Math.min(1, (total * (isAnswerable ? askingFactor : 1)) / (1 + aroundMax + sourceWeight))
 }
 
 /** Plain hybrid. A memory that is no hit of a kind has nothing of that kind, which is what the last hit has too. */
@@ -108,29 +119,40 @@ function ownScores(candidates: readonly Candidate[]): number[] {
   })
 }
 
-type SourceEvidence = { best: number; readonly ownByPosition: Map<number, number> }
+type Piece = { readonly own: number; readonly asks: boolean }
+/** `length`: what is known of it, one more than the last position among the hits. */
+type SourceEvidence = { best: number; length: number; readonly pieces: Map<number, Piece> }
 
 /** Two memories may claim one position (a piece stored twice): the stronger one stands for it. */
 function groupBySource(candidates: readonly Candidate[], own: readonly number[]): Map<string, SourceEvidence> {
   const sources = new Map<string, SourceEvidence>()
   candidates.forEach(({ source }, index) => {
     if (source === null) return
-    const evidence = sources.get(source.sourceId) ?? { best: 0, ownByPosition: new Map() }
-    const ownScore = own[index] ?? 0
-    evidence.best = Math.max(evidence.best, ownScore)
-    evidence.ownByPosition.set(source.position, Math.max(ownScore, evidence.ownByPosition.get(source.position) ?? 0))
+    const evidence = sources.get(source.sourceId) ?? { best: 0, length: 0, pieces: new Map<number, Piece>() }
+    const piece = { own: own[index] ?? 0, asks: source.asks === true }
+    evidence.best = Math.max(evidence.best, piece.own)
+    evidence.length = Math.max(evidence.length, source.position + 1)
+    evidence.pieces.set(source.position, strongerOf(piece, evidence.pieces.get(source.position)))
     sources.set(source.sourceId, evidence)
   })
   return sources
 }
 
-function nearOf(source: SourcePosition | null, sources: ReadonlyMap<string, SourceEvidence>): number {
-  if (source === null) return 0
-  const ownByPosition = sources.get(source.sourceId)?.ownByPosition
-  return neighbourWeights.reduce(
-    (sum, [offset, weight]) => sum + weight * (ownByPosition?.get(source.position + offset) ?? 0),
+/** Of two equally strong ones that which asks, so that the sequence of the hits decides nothing. */
+function strongerOf(piece: Piece, other: Piece | undefined): Piece {
+  if (other === undefined || piece.own > other.own) return piece
+  return piece.own === other.own && piece.asks ? piece : other
+}
+
+function aroundOf(position: number, { length, pieces }: SourceEvidence): number {
+  const near = neighbourWeights.reduce(
+    (sum, [offset, weight]) => sum + weight * (pieces.get(position + offset)?.own ?? 0),
     0,
   )
+  const before = pieces.get(position - 1)
+  const asked = before?.asks === true ? askedWeight * before.own : 0
+  const beyond = Math.max(0, 1 - windowPieces / length)
+  return Math.min(aroundMax, aroundWeight * beyond * near + asked)
 }
 
 const largest = (values: readonly number[]): number => values.reduce((best, value) => Math.max(best, value), 0)

@@ -4,8 +4,9 @@
  */
 import type { TProperties, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { type AppError, isAppError } from '../../shared/errors.ts'
-import { findUnsafeText } from '../../shared/json-limits.ts'
+import type { TLocalizedValidationError } from 'typebox/error'
+import { type AppError, type FieldError, isAppError } from '../../shared/errors.ts'
+import { findUnsafeText, jsonPointer } from '../../shared/json-limits.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import {
   type ImportedMemoryBody,
@@ -20,6 +21,21 @@ import type { NewMemory } from './memory-types.ts'
 
 const errorsMax = 10
 
+const fieldErrorsOf = ({
+  keyword,
+  params,
+  instancePath,
+  message,
+}: TLocalizedValidationError): readonly FieldError[] => {
+  // An unknown field is told of twice: as a value that no schema allows, and by the object that has it.
+  if (keyword === 'boolean') return []
+  const at = (name: string, detail: string) => ({ pointer: instancePath + jsonPointer([name]), detail })
+  if (keyword === 'additionalProperties')
+    return params.additionalProperties.map((name) => at(name.slice(0, 64), 'is not known here'))
+  if (keyword === 'required') return params.requiredProperties.map((name) => at(name, 'is missing'))
+  return [{ pointer: instancePath, detail: message }]
+}
+
 const createReader = <Body, Result>(schema: TSchema, toResult: (body: Body) => Result) => {
   const references: TProperties = { MemorySource: sourceSchema }
   const validator = Compile(references, schema)
@@ -27,8 +43,7 @@ const createReader = <Body, Result>(schema: TSchema, toResult: (body: Body) => R
     const unsafe = findUnsafeText(raw)
     if (unsafe !== null) return memoryInvalid([unsafe])
     if (validator.Check(raw)) return toResult(raw as Body)
-    const errors = validator.Errors(raw).slice(0, errorsMax)
-    return memoryInvalid(errors.map((error) => ({ pointer: error.instancePath, detail: error.message })))
+    return memoryInvalid(validator.Errors(raw).flatMap(fieldErrorsOf).slice(0, errorsMax))
   }
 }
 

@@ -11,37 +11,52 @@ export type SearchAgent = {
   readonly duplicateThreshold: number | null
 }
 
+type SearchAgentRow = {
+  readonly space_id: string
+  readonly document_count: number
+  readonly revision: number
+  readonly indexed_revision: number
+  readonly duplicate_threshold: number | null
+}
+
+const toSearchAgent = (row: SearchAgentRow): SearchAgent => ({
+  spaceId: row.space_id,
+  documentCount: row.document_count,
+  indexedRevision: row.indexed_revision,
+  behind: row.revision > row.indexed_revision,
+  duplicateThreshold: row.duplicate_threshold,
+})
+
 export const findSearchAgent = async (tx: TenantTransaction, agentId: string): Promise<SearchAgent | null> => {
-  const rows = await tx.query<{
-    space_id: string
-    document_count: number
-    revision: number
-    indexed_revision: number
-    duplicate_threshold: number | null
-  }>(sql`
+  const rows = await tx.query<SearchAgentRow>(sql`
     select space_id, document_count, revision, indexed_revision,
       (defaults ->> 'duplicate_threshold')::double precision as duplicate_threshold from agent
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
-  const row = rows[0]
-  if (row === undefined) return null
-  return {
-    spaceId: row.space_id,
-    documentCount: row.document_count,
-    indexedRevision: row.indexed_revision,
-    behind: row.revision > row.indexed_revision,
-    duplicateThreshold: row.duplicate_threshold,
-  }
+  return rows[0] === undefined ? null : toSearchAgent(rows[0])
 }
 
-export const readDocumentFrequencies = async (
+export type SearchStart = {
+  readonly agent: SearchAgent
+  /** In how many indexed memories a term stands; absent: in none. */
+  readonly frequencies: ReadonlyMap<number, number>
+}
+
+/** The agent with its counts of the terms: one statement, so that both are of one moment and cost one round trip. */
+export const readSearchStart = async (
   tx: TenantTransaction,
   { agentId, termIds }: { agentId: string; termIds: readonly number[] },
-): Promise<ReadonlyMap<number, number>> => {
-  const rows = await tx.query<{ term_id: number; document_count: number }>(sql`
-    select term_id, document_count from agent_term
-    where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and term_id = any(${termIds}::bigint[])
-      and document_count > 0`)
-  return new Map(rows.map((row) => [row.term_id, row.document_count]))
+): Promise<SearchStart | null> => {
+  const rows = await tx.query<SearchAgentRow & { frequencies: Readonly<Record<string, number>> | null }>(sql`
+    select space_id, document_count, revision, indexed_revision, null as duplicate_threshold, (
+        select json_object_agg(term_id, agent_term.document_count) from agent_term
+        where agent_term.tenant_id = ${tx.tenantId} and agent_term.agent_id = ${agentId}
+          and term_id = any(${termIds}::bigint[]) and agent_term.document_count > 0
+      ) as frequencies
+    from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
+  const [row] = rows
+  if (row === undefined) return null
+  const counts = Object.entries(row.frequencies ?? {})
+  return { agent: toSearchAgent(row), frequencies: new Map(counts.map(([termId, count]) => [Number(termId), count])) }
 }
 
 export const readRemovedSince = async (

@@ -5,13 +5,8 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { IndexPoint } from '../../ports/vector-index.ts'
-import {
-  type PublicationCursor,
-  type PublishedChange,
-  readPublication,
-  readPublishedChanges,
-} from './index.repository.ts'
 import { decodeVector, indexPointOf } from './index-point.ts'
+import { type PublicationCursor, type PublishedChange, readPublishedPage } from './publication.repository.ts'
 
 export type SpacePage = {
   readonly points: readonly IndexPoint[]
@@ -66,23 +61,17 @@ export const createSpaceReader =
   ({ database, model }: { database: Database; model: string }) =>
   async ({ tenantId, spaceId, after, limit, signal }: SpaceRequest): Promise<SpacePage | null> => {
     const cursor = parseCursor(after)
-    const read = await database.read(
+    const page = await database.read(
       tenantId,
-      async (tx) => {
-        const state = await readPublication(tx, spaceId)
-        if (state === null) return null
-        const isStale = after !== null && cursor.since < state.forgotten
-        const changes = isStale ? [] : await readPublishedChanges(tx, { spaceId, after: cursor, model, limit })
-        return { isStale, changes, publication: state.publication }
-      },
+      (tx) => readPublishedPage(tx, { spaceId, after: cursor, model, limit }),
       { signal },
     )
-    if (read === null) return null
-    if (read.isStale) return startOver
+    if (page === null) return null
+    if (after !== null && cursor.since < page.forgotten) return startOver
     // A reader that begins has nothing to be told of removals before; one that has caught up knows of all of them.
-    const more = read.changes.length === limit
-    const since = after === null || !more ? read.publication : cursor.since
-    const last = read.changes.at(-1)
+    const more = page.changes.length === limit
+    const since = after === null || !more ? page.publication : cursor.since
+    const last = page.changes.at(-1)
     const place = last === undefined ? cursor : { published: last.published, memoryId: last.memory_id }
-    return toPage(read.changes, { ...place, since }, more)
+    return toPage(page.changes, { ...place, since }, more)
   }

@@ -19,6 +19,7 @@ export type AgentClockRow = {
   readonly revision: number
   readonly indexed_revision: number
   readonly embedded_revision: number
+  readonly built_revision: number
 }
 
 export const listAgentClocks = (
@@ -26,10 +27,33 @@ export const listAgentClocks = (
   { after, limit }: { after: readonly [tenantId: string, agentId: string]; limit: number },
 ) => tx.query<AgentClockRow>(sql`select * from list_agent_clocks(${after[0]}, ${after[1]}, ${limit})`)
 
-/** Starts every agent's clock over; answers how many agents have something to index. */
-export const restartClocks = async (tx: SystemTransaction): Promise<number> => {
-  const rows = await tx.query<{ restarted: number }>(sql`select restart_clocks() as restarted`)
+/** Starts every agent's clock over; answers how many agents have something to index. None is leased for `pauseMs`. */
+export const restartClocks = async (tx: SystemTransaction, pauseMs: number): Promise<number> => {
+  const rows = await tx.query<{ restarted: number }>(sql`select restart_clocks(${pauseMs}) as restarted`)
   return rows[0]?.restarted ?? 0
+}
+
+/** Starts the vectors' clocks over, for another embedder. */
+export const restartVectors = async (tx: SystemTransaction): Promise<number> => {
+  const rows = await tx.query<{ restarted: number }>(sql`select restart_vectors() as restarted`)
+  return rows[0]?.restarted ?? 0
+}
+
+export const beginBuild = (tx: SystemTransaction, { isForOther }: { isForOther: boolean }) =>
+  tx.query(sql`select begin_build(${isForOther})`)
+
+/** Makes the clocks speak of the index that was under construction. No agent is leased for `pauseMs`. */
+export const adoptBuild = (tx: SystemTransaction, pauseMs: number) => tx.query(sql`select adopt_build(${pauseMs})`)
+
+export const releaseLeases = (tx: SystemTransaction) => tx.query(sql`select release_leases()`)
+
+/** Does the index under construction hold what was there when it was begun, and nearly all that came since? */
+export const isBuildReady = async (
+  tx: SystemTransaction,
+  { isForOther, lagMax }: { isForOther: boolean; lagMax: number },
+): Promise<boolean> => {
+  const rows = await tx.query<{ is_ready: boolean }>(sql`select is_build_ready(${isForOther}, ${lagMax}) as is_ready`)
+  return rows[0]?.is_ready ?? false
 }
 
 export const readIndexLag = async (
@@ -37,13 +61,4 @@ export const readIndexLag = async (
 ): Promise<{ readonly agentsBehind: number; readonly revisionsBehind: number }> => {
   const rows = await tx.query<{ agents_behind: number; revisions_behind: number }>(sql`select * from index_lag()`)
   return { agentsBehind: rows[0]?.agents_behind ?? 0, revisionsBehind: rows[0]?.revisions_behind ?? 0 }
-}
-
-/** True when the clocks spoke of another index or embedder until now: they have to start over. */
-export const swapIndexSignature = async (tx: SystemTransaction, signature: string): Promise<boolean> => {
-  const rows = await tx.query<{ before: string | null }>(sql`
-    update installation set index_signature = ${signature}
-    from (select index_signature as before from installation for update) as old
-    where index_signature is distinct from ${signature} returning old.before`)
-  return rows.length === 1
 }

@@ -34,9 +34,12 @@ export const createPromptFitter = ({ model, tokenizer, contexts, tools }: FitOpt
 
   /** Tokens above what leaves room for an answer; 0 or less: it fits. */
   const excess = async (caller: Caller, prompt: Prompt): Promise<number> => {
-    const room = model.windowTokens - answerTokensMin
-    if (estimate(prompt) < model.windowTokens * closeShare) return 0
-    return (await model.countTokens(prompt, { signal: caller.signal })) - room
+    const count = () => model.countTokens(prompt, { signal: caller.signal })
+    // Asking anything is how the window becomes known.
+    const counted = model.windowTokens === null ? await count() : null
+    const { windowTokens } = model
+    if (windowTokens === null || estimate(prompt) < windowTokens * closeShare) return 0
+    return (counted ?? (await count())) - (windowTokens - answerTokensMin)
   }
 
   const summarizeAll = async (caller: Caller, sessionId: string): Promise<boolean> => {
@@ -59,7 +62,7 @@ export const createPromptFitter = ({ model, tokenizer, contexts, tools }: FitOpt
       const prompt = compose(snapshot)
       const over = await excess(caller, prompt)
       if (over <= 0) return { prompt, snapshot }
-      const { windowTokens } = model
+      const windowTokens = model.windowTokens ?? 0
       if (isSummarised || !(await summarizeAll(caller, sessionId)))
         throw windowExceeded(windowTokens - answerTokensMin + over, windowTokens)
     }

@@ -31,6 +31,22 @@ export const toolNameTaken = (name: string) =>
     detail: `The function name ${name} belongs to one of the memory tools. Give your function another name.`,
   })
 
+export const invalidEventId = () =>
+  new AppError({
+    code: 'policy.invalid_event_id',
+    status: 400,
+    detail: 'Last-Event-ID is no id of an event of a run. Leave it out to start a run.',
+  })
+
+export const deadlinePassed = () =>
+  new AppError({
+    code: 'inference.deadline',
+    status: 503,
+    retryable: true,
+    retryAfterSeconds: 1,
+    detail: 'The model did not answer in time. Nothing is half done; try again, or give it longer.',
+  })
+
 export const runNotFound = () =>
   new AppError({
     code: 'policy.run_not_found',

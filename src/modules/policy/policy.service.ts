@@ -51,7 +51,6 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
           tools,
           fitPrompt: createPromptFitter({ ...options, model }),
           createId,
-          onGenerated: modelTokens.record,
         })
 
   /** Turn after turn until the run is finished; what has been done is in `progress` at every moment. */
@@ -64,6 +63,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       progress.steps.push(progress.last.step)
       const { decision } = progress.last
       if (decision.kind === 'finish') return decision.reason
+      if (progress.steps.length >= run.request.turnsNow) return 'steps_max'
       state = decision.state
     }
   }

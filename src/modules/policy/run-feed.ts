@@ -75,6 +75,13 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
   }
 
   return {
+    hasBegun: (): boolean => events.length > 0,
+
+    /** Resolves with the first event. */
+    begun: (async () => {
+      while (events.length === 0 && !isEnded) await changed()
+    })(),
+
     /** Aborts when nobody has read for too long, and when the run is cancelled. */
     signal: abandoned.signal,
 

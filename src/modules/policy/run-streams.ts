@@ -31,27 +31,33 @@ export const createRunStreams = ({ policy, createId, resumeMs }: RunStreamsOptio
   const known = new Map<string, Known>()
   const underWay = new Set<Promise<void>>()
 
+  /** Fills the feed; rejects when the run was refused before anything had happened. */
   const work = async (caller: Caller, request: RunRequest, { runId, feed }: StartedStream): Promise<void> => {
     const watched: Caller = { ...caller, signal: feed.signal }
     try {
       const result = await policy.run(watched, request, { emit: feed.emit, runId })
       await feed.emit({ type: 'done', result })
     } catch (error) {
+      if (!feed.hasBegun()) throw error
       const problem = problemOf(isAppError(error) ? error : brokenInvariant('The run failed in the service.', error))
       await feed.emit({ type: 'error', problem })
       await feed.emit({ type: 'done', result: null })
+    } finally {
+      feed.end()
+      setTimeout(() => known.delete(runId), keepMs).unref()
     }
-    feed.end()
-    setTimeout(() => known.delete(runId), keepMs).unref()
   }
 
   return {
-    start: (caller: Caller, request: RunRequest): StartedStream => {
+    /** Resolves with the first event. @throws AppError what `policy.run` throws, when that is before any event */
+    start: async (caller: Caller, request: RunRequest): Promise<StartedStream> => {
       const runId = createId('run')
       const feed = createRunFeed({ graceMs: resumeMs, aheadMax })
       known.set(runId, { tenantId: caller.tenantId, sessionId: request.sessionId, feed })
-      const running = work(caller, request, { runId, feed }).finally(() => underWay.delete(running))
-      underWay.add(running)
+      const running = work(caller, request, { runId, feed })
+      const settled = running.catch(() => undefined).finally(() => underWay.delete(settled))
+      underWay.add(settled)
+      await Promise.race([running, feed.begun])
       return { runId, feed }
     },
 

@@ -11,7 +11,10 @@ export type RunRequest = {
   /** Appended to the context before the first turn. */
   readonly input: readonly NewMessage[]
   readonly mode: RunMode
+  /** Told to the model, which is asked to answer on the last. */
   readonly turnsMax: number
+  /** Turns that this request takes at most. */
+  readonly turnsNow: number
   readonly deadlineMs: number
   readonly sampling: Sampling
   readonly format: WireFormat

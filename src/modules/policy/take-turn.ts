@@ -25,7 +25,6 @@ export type TurnOptions = {
   readonly tools: ToolService
   readonly fitPrompt: ReturnType<typeof createPromptFitter>
   readonly createId: CreateId
-  readonly onGenerated: (caller: Caller, usage: RunUsage) => Promise<void>
 }
 
 export type Run = {
@@ -71,7 +70,7 @@ const messageOf = (parsed: ReadReply, clientCalls: readonly ToolCallMessage[]): 
   return { ...own, content, toolCalls }
 }
 
-export const createTurn = ({ model, tools, fitPrompt, createId, onGenerated }: TurnOptions) => {
+export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) => {
   const generationOf = (
     { runId, request }: Run,
     { situation, snapshot, reply }: { situation: Situation; snapshot: Snapshot; reply: ChatReply },
@@ -107,7 +106,6 @@ export const createTurn = ({ model, tools, fitPrompt, createId, onGenerated }: T
       { tenantId: caller.tenantId, ...prompt, sampling },
       { signal: caller.signal, watch },
     )
-    await onGenerated(caller, usageOf(reply))
     return { reply, snapshot, situation: situationOf(request, state, snapshot) }
   }
 

@@ -7,6 +7,7 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
 import { ensureMetadata } from '../../shared/metadata.ts'
@@ -45,7 +46,7 @@ export const registerSessionRoutes = (app: App, { sessions, startContext }: Sess
       summary: 'Create a session of an agent, with its first messages',
       tags: ['sessions'],
       body: refTo<NewSessionBody>('NewSession'),
-      response: { 201: sessionBody, ...bodyProblems(409) },
+      response: { 201: withHeaders('Session', 'Created.', 'Location'), ...bodyProblems(409) },
     },
     handler: async (request, reply) => {
       const { body } = request
@@ -106,7 +107,7 @@ export const registerSessionRoutes = (app: App, { sessions, startContext }: Sess
       summary: 'Close a session: it can be read, not written',
       tags: ['sessions'],
       params: sessionParams,
-      response: { 200: sessionBody, ...problems(404, 409) },
+      response: { 200: sessionBody, ...bodyProblems(404, 409) },
     },
     handler: async (request) => toSessionBody(await sessions.close(callerOf(request), request.params.session_id)),
   })

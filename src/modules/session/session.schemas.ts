@@ -45,10 +45,15 @@ export const toolCallSchema = Type.Object(
   { $id: 'ToolCall', additionalProperties: false, description: 'As OpenAI has it; arguments is JSON text.' },
 )
 
+export const messageBytesMax = 131_072
+
 export const newMessageSchema = Type.Object(
   {
     role: Type.Union([Type.Literal('system'), Type.Literal('user'), Type.Literal('assistant'), Type.Literal('tool')]),
-    content: Type.Union([Type.String({ maxLength: 131_072 }), Type.Null()]),
+    content: Type.Union([
+      Type.String({ maxLength: messageBytesMax, description: 'Up to 128 KiB of UTF-8.' }),
+      Type.Null(),
+    ]),
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     tool_calls: Type.Optional(
       Type.Array(refTo<Static<typeof toolCallSchema>>('ToolCall'), { minItems: 1, maxItems: 128 }),

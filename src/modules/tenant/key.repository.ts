@@ -11,9 +11,14 @@ type KeyRow = {
   readonly agent_ids: readonly string[] | null
   readonly created_at: string
   readonly expires_at: string | null
+  readonly retires_at: string | null
   readonly revoked_at: string | null
   readonly rotated_from: string | null
 }
+
+/** Both are RFC 3339 in UTC, so the earlier moment is the lesser text. */
+const earlierOf = (one: string | null, other: string | null): string | null =>
+  one === null || (other !== null && other < one) ? other : one
 
 const toKey = (row: KeyRow): Key => ({
   keyId: row.key_id,
@@ -21,7 +26,8 @@ const toKey = (row: KeyRow): Key => ({
   scopes: row.scopes,
   agentIds: row.agent_ids,
   createdAt: row.created_at,
-  expiresAt: row.expires_at,
+  expiresAt: earlierOf(row.expires_at, row.retires_at),
+  ownExpiresAt: row.expires_at,
   revokedAt: row.revoked_at,
   rotatedFrom: row.rotated_from,
 })
@@ -49,7 +55,8 @@ export const findLiveKey = async (
     select api_key.*, tenant.requests_per_second from api_key
     join tenant on tenant.tenant_id = api_key.tenant_id and tenant.status = 'active'
     where api_key.tenant_id = ${tx.tenantId} and key_hash = ${keyHash} and revoked_at is null
-      and (expires_at is null or expires_at > ${now}::timestamptz)`)
+      and (expires_at is null or expires_at > ${now}::timestamptz)
+      and (retires_at is null or retires_at > ${now}::timestamptz)`)
   const [row] = rows
   return row === undefined
     ? null
@@ -78,11 +85,12 @@ export const revokeKey = async (tx: TenantTransaction, keyId: string): Promise<K
   return rows[0] === undefined ? null : toKey(rows[0])
 }
 
-export const expireKey = async (
+/** A key that retires already never gets longer. */
+export const retireKey = async (
   tx: TenantTransaction,
-  { keyId, expiresAt }: { keyId: string; expiresAt: string },
+  { keyId, retiresAt }: { keyId: string; retiresAt: string },
 ): Promise<void> => {
   await tx.query(sql`
-    update api_key set expires_at = least(coalesce(expires_at, 'infinity'::timestamptz), ${expiresAt}::timestamptz)
+    update api_key set retires_at = least(retires_at, ${retiresAt}::timestamptz)
     where tenant_id = ${tx.tenantId} and key_id = ${keyId}`)
 }

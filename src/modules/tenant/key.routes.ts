@@ -7,6 +7,7 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import { idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
@@ -22,7 +23,6 @@ const graceSecondsDefault = 86_400
 export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyService; tenants: TenantService }): void => {
   app.addSchema(pageComponent('Key'))
   app.addSchema(pageComponent('AuditEvent'))
-  const keyBody = refTo<object>('Key')
 
   app.route({
     method: 'POST',
@@ -33,11 +33,12 @@ export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyServic
       summary: 'Create a key; it is shown in this answer only',
       tags: ['keys'],
       body: refTo<NewKeyBody>('NewKey'),
-      response: { 201: keyBody, ...bodyProblems(409) },
+      response: { 201: withHeaders('Key', 'Created.', 'Location'), ...bodyProblems(409) },
     },
     handler: async (request, reply) => {
       const maker = { ...callerOf(request), secret: secretOf(request) }
-      return reply.code(201).send(toKeyBody(await keys.create(maker, fromNewKeyBody(request.body))))
+      const created = await keys.create(maker, fromNewKeyBody(request.body))
+      return reply.code(201).header('Location', `/v1/keys/${created.keyId}`).send(toKeyBody(created))
     },
   })
 
@@ -65,13 +66,13 @@ export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyServic
       tags: ['keys'],
       params: keyParams,
       body: Type.Unsafe<{ grace_seconds?: number } | null>(Type.Union([Type.Ref('KeyRotation'), Type.Null()])),
-      response: { 201: keyBody, ...bodyProblems(404, 409) },
+      response: { 201: withHeaders('Key', 'The successor.', 'Location'), ...bodyProblems(404, 409) },
     },
     handler: async (request, reply) => {
       const maker = { ...callerOf(request), secret: secretOf(request) }
       const graceSeconds = request.body?.grace_seconds ?? graceSecondsDefault
       const rotated = await keys.rotate(maker, { keyId: request.params.key_id, graceSeconds })
-      return reply.code(201).send(toKeyBody(rotated))
+      return reply.code(201).header('Location', `/v1/keys/${rotated.keyId}`).send(toKeyBody(rotated))
     },
   })
 
@@ -84,7 +85,7 @@ export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyServic
       summary: 'Revoke a key at once',
       tags: ['keys'],
       params: keyParams,
-      response: { 204: Type.Null({ description: 'Revoked.' }), ...problems(404) },
+      response: { 204: Type.Null({ description: 'Revoked.' }), ...bodyProblems(404) },
     },
     handler: async (request, reply) => {
       await keys.revoke(callerOf(request), request.params.key_id)

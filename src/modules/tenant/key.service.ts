@@ -4,7 +4,7 @@ import type { Clock } from '../../shared/clock.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { expireKey, findKey, findLiveKey, insertKey, type LiveKey, listKeys, revokeKey } from './key.repository.ts'
+import { findKey, findLiveKey, insertKey, type LiveKey, listKeys, retireKey, revokeKey } from './key.repository.ts'
 import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { hashOf, isSameHash, tenantOfSecret } from './key-secret.ts'
 import { keyNotFound, keyNotLive, scopeNotGrantable } from './tenant.errors.ts'
@@ -101,7 +101,10 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       return pageOf(rows, { limit, keysOf: (key) => [key.keyId], map: (key) => key })
     },
 
-    /** A successor with the same rights; both live until the old one's grace is over. */
+    /**
+     * A successor with the same rights and expiry; both live until the old one's grace is over. A key may be rotated within
+     * its grace too, since the first successor may have got lost.
+     */
     rotate: async (
       caller: KeyMaker,
       { keyId, graceSeconds }: { keyId: string; graceSeconds: number },
@@ -113,9 +116,10 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
           if (old === null) throw keyNotFound()
           if (!isLive(old)) throw keyNotLive()
           ensureGrantable(caller, old)
-          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key: old, rotatedFrom: keyId })
+          const key = { ...old, expiresAt: old.ownExpiresAt }
+          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: keyId })
           const graceEnd = new Date(clock.nowMs() + graceSeconds * 1000).toISOString()
-          await expireKey(tx, { keyId, expiresAt: graceEnd })
+          await retireKey(tx, { keyId, retiresAt: graceEnd })
           await audit(tx, caller, { action: 'key.rotate', key: created })
           return created
         },

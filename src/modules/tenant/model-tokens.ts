@@ -33,7 +33,7 @@ export const createModelTokens = ({ database, clock }: { database: Database; clo
   },
 
   record: async (
-    { tenantId }: Caller,
+    tenantId: string,
     { promptTokens, completionTokens }: { promptTokens: number; completionTokens: number },
   ): Promise<void> => {
     const usage = { calls: 1, promptTokens, completionTokens }

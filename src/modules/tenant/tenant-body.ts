@@ -1,3 +1,4 @@
+import { toUtc } from '../../shared/moment.ts'
 import type { NewKeyBody, QuotasBody } from './tenant.schemas.ts'
 import type { AuditEvent, CreatedKey, Key, NewKey, Quotas, Tenant, Usage } from './tenant-types.ts'
 
@@ -41,7 +42,7 @@ export const fromNewKeyBody = (body: NewKeyBody): NewKey => ({
   name: body.name,
   scopes: body.scopes as NewKey['scopes'],
   agentIds: body.agent_ids ?? null,
-  expiresAt: body.expires_at ?? null,
+  expiresAt: body.expires_at === undefined ? null : toUtc(body.expires_at, '/expires_at'),
 })
 
 export const toUsageBody = (usage: Usage) => ({

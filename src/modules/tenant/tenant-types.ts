@@ -26,7 +26,10 @@ export type Key = {
   /** Null: every agent of the tenant. */
   readonly agentIds: readonly string[] | null
   readonly createdAt: string
+  /** When it stops being live: its own expiry, or the end of the grace after a rotation. */
   readonly expiresAt: string | null
+  /** What it was made with; a successor inherits it. */
+  readonly ownExpiresAt: string | null
   readonly revokedAt: string | null
   readonly rotatedFrom: string | null
 }

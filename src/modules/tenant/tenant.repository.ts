@@ -79,6 +79,11 @@ export const listTenants = async (
 ): Promise<readonly Tenant[]> =>
   (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
 
+export const findDeletingTenants = async (tx: SystemTransaction, limit: number): Promise<readonly string[]> =>
+  (await tx.query<{ tenant_id: string }>(sql`select * from find_deleting_tenants(${limit})`)).map(
+    (row) => row.tenant_id,
+  )
+
 export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quotas' | 'modelTokensToday'>> => {
   const rows = await tx.query<
     Record<'agents' | 'sessions' | 'memories' | 'memory_tokens' | 'stored_bytes', number>

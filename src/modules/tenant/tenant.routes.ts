@@ -7,6 +7,7 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import { idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
@@ -36,7 +37,7 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
       summary: 'Create a tenant',
       tags: ['admin'],
       body: refTo<{ name: string; quotas?: QuotasBody }>('NewTenant'),
-      response: { 201: tenantBody, ...bodyProblems(409) },
+      response: { 201: withHeaders('Tenant', 'Created.', 'Location'), ...bodyProblems(409) },
     },
     handler: async (request, reply) => {
       const quotas = { ...noQuotas, ...fromQuotasBody(request.body.quotas) }
@@ -101,7 +102,7 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
       summary: 'Delete a tenant with everything it has; its keys are dead at once',
       tags: ['admin'],
       params: tenantParams,
-      response: { 202: tenantBody, ...problems(404) },
+      response: { 202: tenantBody, ...bodyProblems(404) },
     },
     handler: async (request, reply) =>
       reply.code(202).send(toTenantBody(await tenants.delete(operatorOf(request), request.params.tenant_id))),
@@ -117,7 +118,7 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
       tags: ['admin'],
       params: tenantParams,
       body: refTo<NewKeyBody>('NewKey'),
-      response: { 201: refTo<object>('Key'), ...bodyProblems(404, 409) },
+      response: { 201: withHeaders('Key', 'Created.', 'Location'), ...bodyProblems(404, 409) },
     },
     handler: async (request, reply) => {
       const { tenant_id: tenantId } = request.params
@@ -125,7 +126,7 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
         { ...operatorOf(request), secret: secretOf(request) },
         { tenantId, key: fromNewKeyBody(request.body) },
       )
-      return reply.code(201).send(toKeyBody(created))
+      return reply.code(201).header('Location', `/v1/keys/${created.keyId}`).send(toKeyBody(created))
     },
   })
 }

@@ -15,6 +15,7 @@ import { readModelUsage } from './model-usage.repository.ts'
 import { tenantExists, tenantNotActive, tenantNotFound } from './tenant.errors.ts'
 import {
   deleteTenantRest,
+  findDeletingTenants,
   findOperatorKeyHash,
   findTenant,
   insertAuditEvent,
@@ -60,7 +61,7 @@ const noQuotas: Quotas = {
   storedBytesMax: null,
   modelTokensPerDayMax: null,
 }
-const listMax = 1_000
+const deletionsMax = 1_000
 
 /**
  * The operator as a caller within one tenant. Its Idempotency-Keys are kept among that tenant's, apart by a space that
@@ -107,6 +108,11 @@ export const createTenantService = (options: TenantServiceOptions) => {
     onChange(tenantId)
   }
 
+  const tryToFinishDeletion = (tenantId: string): Promise<void> =>
+    finishDeletion(tenantId).catch((error: unknown) =>
+      logger.warn({ err: error, tenantId }, 'a tenant could not be erased yet; maintenance goes on with it'),
+    )
+
   return {
     create: async (action: OperatorAction, { name, quotas }: { name: string; quotas: Quotas }): Promise<Tenant> =>
       idempotency.runOnce(makerOf(action, tenantIdFor(action)), {
@@ -148,7 +154,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
       return updated
     },
 
-    /** Its keys are dead at once; its data goes in the background, and a restart goes on with what is left. */
+    /** Its keys are dead at once; its data goes in the background, and maintenance goes on with what is left. */
     delete: async (action: OperatorAction, tenantId: string): Promise<Tenant> => {
       const tenant = await database.transact(tenantId, async (tx) => {
         const before = await findTenant(tx)
@@ -158,22 +164,14 @@ export const createTenantService = (options: TenantServiceOptions) => {
         return (await setTenantStatus(tx, 'deleting')) ?? before
       })
       onChange(tenantId)
-      if (tenant.status === 'deleting')
-        finishDeletion(tenantId).catch((error: unknown) =>
-          logger.warn({ err: error, tenantId }, 'a tenant could not be erased yet; the next start goes on with it'),
-        )
+      if (tenant.status === 'deleting') void tryToFinishDeletion(tenantId)
       return tenant
     },
 
-    /** At a start: what an interrupted deletion left. */
-    finishDeletions: async (): Promise<void> => {
-      for (let after = ''; ; ) {
-        const from = after
-        const tenants = await database.transactAsSystem((tx) => listTenants(tx, { after: from, limit: listMax }))
-        for (const { tenantId, status } of tenants) if (status === 'deleting') await finishDeletion(tenantId)
-        if (tenants.length < listMax) return
-        after = tenants.at(-1)?.tenantId ?? ''
-      }
+    /** What interrupted deletions left. Every step is safe to repeat, and beside another process that does the same. */
+    finishDeletions: async (signal: AbortSignal): Promise<void> => {
+      const tenantIds = await database.transactAsSystem((tx) => findDeletingTenants(tx, deletionsMax))
+      for (const tenantId of tenantIds) if (!signal.aborted) await tryToFinishDeletion(tenantId)
     },
 
     createKey: async (

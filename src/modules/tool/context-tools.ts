@@ -31,8 +31,8 @@ export const createContextTools = ({
     if (messages.length === 0) return new Map()
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(embedTimeoutMs)])
     const [parts, vectors] = await Promise.all([
-      embedder.embed(criteriaParts(criteria), 'query', { signal }),
-      embedder.embed(messages.map(comparableText), 'passage', { signal }),
+      embedder.embed(criteriaParts(criteria), 'query', { signal, tenantId: caller.tenantId }),
+      embedder.embed(messages.map(comparableText), 'passage', { signal, tenantId: caller.tenantId }),
     ])
     return new Map(
       messages.flatMap(({ messageId }, at) => {
@@ -44,7 +44,7 @@ export const createContextTools = ({
 
   return {
     summary_context: async ({ caller, snapshot, callerMessageId }, { span }): Promise<PreparedTool> => {
-      const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, signal: caller.signal })
+      const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, caller })
       if ('outcome' in prepared) throw refused(prepared)
       const { plan, written } = prepared
       return {

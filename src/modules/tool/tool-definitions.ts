@@ -16,7 +16,7 @@ export type ToolDefinition<Key extends ToolKey = ToolKey> = {
   readonly kind: ToolKind
   readonly description: string
   readonly parameters: TSchema
-  /** Nothing that is stored changes. */
+  /** No memory changes, and nothing leaves the context. */
   readonly isReadOnly: boolean
   /** What it takes away cannot be had back. */
   readonly isDestructive: boolean

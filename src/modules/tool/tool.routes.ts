@@ -1,38 +1,16 @@
 import { type TSchema, Type } from 'typebox'
+import { etagOf } from '../../http/etag.ts'
+import { ensureValidPath } from '../../http/http-errors.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
-import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { bodyProblems, problems, withHeaders } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
 import { sessionParams } from '../session/session.routes.ts'
-import { toMeasureBody } from '../session/session-body.ts'
 import { type ModelOutputBody, toolComponents } from './tool.schemas.ts'
 import type { ToolService } from './tool.service.ts'
-import type { StepAnswer, ToolAnswer } from './tool-answers.ts'
+import { toStepAnswerBody, toToolAnswerBody } from './tool-body.ts'
 import { toolDefinitions, toolKeys } from './tool-definitions.ts'
 import { formatTools, type ToolFormat, toolFormats } from './tool-formats.ts'
 import { toolBodies } from './tool-parameters.ts'
-
-const toToolAnswerBody = (answer: ToolAnswer) => ({
-  tool: answer.tool,
-  step_id: answer.stepId,
-  result: answer.result,
-  context: toMeasureBody(answer.context),
-  degraded: answer.degraded,
-})
-
-const toStepAnswerBody = (step: StepAnswer) => ({
-  step_id: step.stepId,
-  ...(step.think === null ? {} : { think: step.think }),
-  ...(step.answer === null ? {} : { answer: step.answer }),
-  calls: step.calls.map((call) => ({
-    tool_call_id: call.toolCallId,
-    name: call.name,
-    status: call.status,
-    ...(call.problem === null ? { result: call.result } : { problem: call.problem }),
-  })),
-  messages: step.messages,
-  violations: step.violations,
-  context: toMeasureBody(step.context),
-})
 
 export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }): void => {
   for (const component of toolComponents) app.addSchema(component)
@@ -49,15 +27,15 @@ export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }):
         tags: ['tools'],
         params: sessionParams,
         body: toolBodies[key] as TSchema,
-        response: { 200: refTo<object>('ToolAnswer'), ...bodyProblems(404, 409) },
+        response: { 200: withHeaders('ToolAnswer', 'What the tool did.', 'ETag'), ...bodyProblems(404, 409) },
       },
       // The tool checks its arguments itself, so that every door gives the same reasons.
       attachValidation: true,
-      handler: async (request) => {
+      handler: async (request, reply) => {
+        ensureValidPath(request)
         const { session_id: sessionId } = request.params
-        return toToolAnswerBody(
-          await tools.call(callerOf(request), { sessionId, key, args: request.body, door: 'http' }),
-        )
+        const answer = await tools.call(callerOf(request), { sessionId, key, args: request.body, door: 'http' })
+        return reply.header('ETag', etagOf(answer.context.version)).send(toToolAnswerBody(answer))
       },
     })
   }
@@ -72,15 +50,15 @@ export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }):
       tags: ['tools'],
       params: sessionParams,
       body: refTo<ModelOutputBody>('ModelOutput'),
-      response: { 200: refTo<object>('StepAnswer'), ...bodyProblems(404, 409) },
+      response: { 200: withHeaders('StepAnswer', 'What each call did.', 'ETag'), ...bodyProblems(404, 409) },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { output, tool_calls: toolCalls, append = false } = request.body
       const step = await tools.callAll(callerOf(request), {
         sessionId: request.params.session_id,
         output: { output, toolCalls, append },
       })
-      return toStepAnswerBody(step)
+      return reply.header('ETag', etagOf(step.context.version)).send(toStepAnswerBody(step))
     },
   })
 

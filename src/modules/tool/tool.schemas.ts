@@ -33,25 +33,33 @@ export const modelOutputSchema = Type.Object(
 )
 export type ModelOutputBody = { output?: string; tool_calls?: unknown[]; append?: boolean }
 
+export const callAnswerSchema = Type.Object(
+  {
+    tool_call_id: Type.String(),
+    name: Type.String(),
+    status: Type.Union([Type.Literal('ok'), Type.Literal('error')]),
+    result: Type.Optional(Type.Unknown()),
+    problem: Type.Optional(Type.Unknown()),
+  },
+  { $id: 'CallAnswer' },
+)
+
+export const violationSchema = Type.Object(
+  { code: Type.String(), detail: Type.String(), count: Type.Integer() },
+  { $id: 'Violation', description: "How a model's output departed from the step format." },
+)
+
 export const stepAnswerSchema = Type.Object(
   {
     step_id: Type.String(),
     think: Type.Optional(Type.String()),
     answer: Type.Optional(Type.String()),
-    calls: Type.Array(
-      Type.Object({
-        tool_call_id: Type.String(),
-        name: Type.String(),
-        status: Type.Union([Type.Literal('ok'), Type.Literal('error')]),
-        result: Type.Optional(Type.Unknown()),
-        problem: Type.Optional(Type.Unknown()),
-      }),
-    ),
+    calls: Type.Array(Type.Ref('CallAnswer')),
     messages: Type.Array(
       Type.Object({ role: Type.Literal('tool'), tool_call_id: Type.String(), content: Type.String() }),
       { description: 'To append after the assistant message that made the calls.' },
     ),
-    violations: Type.Array(Type.Object({ code: Type.String(), detail: Type.String(), count: Type.Integer() })),
+    violations: Type.Array(Type.Ref('Violation')),
     context: Type.Ref('ContextMeasure'),
   },
   { $id: 'StepAnswer' },
@@ -62,4 +70,11 @@ export const toolListSchema = Type.Object(
   { $id: 'ToolList' },
 )
 
-export const toolComponents = [toolAnswerSchema, modelOutputSchema, stepAnswerSchema, toolListSchema] as const
+export const toolComponents = [
+  toolAnswerSchema,
+  modelOutputSchema,
+  callAnswerSchema,
+  violationSchema,
+  stepAnswerSchema,
+  toolListSchema,
+] as const

@@ -1,7 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { embedderRefused, embedderUnavailable } from '../../../src/drivers/embedder/embedder-errors.ts'
 import { withEmbeddingCache } from '../../../src/drivers/embedder/embedding-cache.ts'
-import type { Embedder } from '../../../src/ports/embedder.ts'
+import type { Embedder, EmbeddingPurpose, EmbedOptions } from '../../../src/ports/embedder.ts'
 
 type Call = {
   readonly texts: readonly string[]
@@ -33,14 +33,25 @@ const makeEmbedder = (mode: 'at once' | 'by hand' = 'at once') => {
 
 const setUp = (mode: 'at once' | 'by hand' = 'at once', maxBytes = 100_000) => {
   const { embedder, calls } = makeEmbedder(mode)
+  const shared = withEmbeddingCache(embedder, { maxBytes })
   return {
-    cached: withEmbeddingCache(embedder, { maxBytes }),
+    shared,
+    /** As one tenant uses it. */
+    cached: {
+      ...shared,
+      embed: (texts: readonly string[], purpose: EmbeddingPurpose, options: EmbedOptions = {}) =>
+        shared.embed(texts, purpose, { tenantId: 'ten_a', ...options }),
+    },
     calls,
     askedTexts: () => calls.map(({ texts }) => texts),
   }
 }
 
 describe('the cache', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
   it('asks once for each text and purpose', async () => {
     const { cached, askedTexts } = setUp()
     const first = await cached.embed(['a', 'bb', 'a'], 'query')
@@ -49,6 +60,22 @@ describe('the cache', () => {
     expect(askedTexts()).toEqual([['a', 'bb'], ['ccc'], ['a']])
     expect(first.map(([length]) => length)).toEqual([1, 2, 1])
     expect(second.map(([length]) => length)).toEqual([2, 3])
+  })
+
+  it('T1: tells no tenant by its speed what another has asked', async () => {
+    const { shared, askedTexts } = setUp()
+    for (const tenantId of ['ten_a', 'ten_b', 'ten_a']) await shared.embed(['a'], 'query', { tenantId })
+    expect(askedTexts()).toEqual([['a'], ['a']])
+    shared.forget?.('ten_b')
+    await shared.embed(['a'], 'query', { tenantId: 'ten_a' })
+    await shared.embed(['a'], 'query', { tenantId: 'ten_b' })
+    expect(askedTexts()).toHaveLength(3)
+  })
+
+  it('keeps nothing of texts that are no tenant’s', async () => {
+    const { shared, askedTexts } = setUp()
+    for (let time = 0; time < 2; time += 1) await shared.embed(['a'], 'query')
+    expect(askedTexts()).toHaveLength(2)
   })
 
   it('a caller that writes into its vector changes nobody else’s', async () => {
@@ -115,6 +142,34 @@ describe('the cache', () => {
     const mixed = cached.embed(['a', 'bad', 'c', 'bad'], 'query')
     calls[1]?.fail(embedderRefused([0]))
     await expect(mixed).rejects.toMatchObject({ errors: [{ pointer: '/1' }, { pointer: '/3' }] })
+  })
+
+  it('M7: what was told to be forgotten is gone, and so is what was being embedded meanwhile', async () => {
+    const { cached, calls, askedTexts } = setUp('by hand')
+    const known = cached.embed(['known'], 'query')
+    calls[0]?.answer()
+    await known
+    const underWay = cached.embed(['under way'], 'query')
+    cached.forget?.('ten_a')
+    calls[1]?.answer()
+    expect(await underWay).toHaveLength(1)
+    void cached.embed(['known', 'under way'], 'query')
+    expect(askedTexts()).toEqual([['known'], ['under way'], ['known', 'under way']])
+  })
+
+  it('M7: no text is kept for much longer than ten minutes, however often it comes', async () => {
+    vi.useFakeTimers()
+    const { cached, askedTexts } = setUp()
+    for (let minute = 0; minute < 9; minute += 1) {
+      await cached.embed(['a'], 'query')
+      vi.advanceTimersByTime(60_000)
+    }
+    expect(askedTexts()).toHaveLength(1)
+    vi.advanceTimersByTime(120_001)
+    await cached.embed(['a'], 'query')
+    expect(askedTexts()).toHaveLength(2)
+    await cached.close()
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   it('a failure is not remembered', async () => {

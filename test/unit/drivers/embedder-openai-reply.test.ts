@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { retryAfterMs } from '../../../src/drivers/embedder/openai-exchange.ts'
+import { retryAfterMs } from '../../../src/drivers/calls/retry-after.ts'
 import { readEmbeddings } from '../../../src/drivers/embedder/openai-reply.ts'
 import { isAppError } from '../../../src/shared/errors.ts'
 

@@ -2,9 +2,10 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { aliasNameOf } from '../../../src/drivers/vector-index/qdrant-collection.ts'
-import { createQdrantIndex, type QdrantIndexOptions } from '../../../src/drivers/vector-index/qdrant-index.ts'
-import { memoryIdOf, pointIdOf } from '../../../src/drivers/vector-index/qdrant-points.ts'
+import { vectorNameOf } from '../../../src/drivers/vector-index/qdrant-collection.ts'
+import type { QdrantIndexOptions } from '../../../src/drivers/vector-index/qdrant-connection.ts'
+import { createQdrantIndex } from '../../../src/drivers/vector-index/qdrant-index.ts'
+import { pointIdOf } from '../../../src/drivers/vector-index/qdrant-points.ts'
 import type { VectorIndex } from '../../../src/ports/vector-index.ts'
 import { dimensions, makePoint, makeQuery, makeRandomPoints, memoryIdAt } from '../../contract/vector-index.data.ts'
 import { type QdrantStandIn, startQdrantStandIn } from '../../support/qdrant-stand-in.ts'
@@ -30,6 +31,7 @@ const open = (changes: Partial<QdrantIndexOptions> = {}): VectorIndex => {
 /** Ready, with two memories in it. */
 const openFilled = async (changes: Partial<QdrantIndexOptions> = {}): Promise<VectorIndex> => {
   const index = open(changes)
+  await index.ensureReady()
   await index.upsert(...space, [makePoint(1), makePoint(2)])
   server.requests.splice(0)
   return index
@@ -49,7 +51,7 @@ describe('what is asked of the server', () => {
     const index = await openFilled()
     await index.search(...space, makeQuery())
     expect(server.requests).toMatchObject([
-      { path: '/collections/agemem_model_16/points/query/batch', headers: { 'accept-encoding': 'identity' } },
+      { path: '/collections/agemem/points/query/batch', headers: { 'accept-encoding': 'identity' } },
     ])
   })
 
@@ -63,27 +65,28 @@ describe('what is asked of the server', () => {
 
   it('the collection has the layout that many tenants need, and everything of it before its alias', async () => {
     await open().ensureReady()
-    expect(Object.fromEntries(server.aliases)).toEqual({ agemem_model_16: 'agemem_model_16_1' })
-    expect(server.collections.get('agemem_model_16_1')).toMatchObject({
-      vectors: { content: { size: 16, distance: 'Cosine' } },
+    expect(Object.fromEntries(server.aliases)).toEqual({ agemem: 'agemem-1' })
+    expect(server.collections.get('agemem-1')).toMatchObject({
+      vectors: { content_model_16: { size: 16, distance: 'Cosine' } },
       sparseVectors: { words: {} },
       hnswConfig: { m: 0, payload_m: 16 },
       payloadSchema: {
-        tenant_id: { type: 'keyword', is_tenant: true },
-        space_id: 'keyword',
-        facets: 'keyword',
-        expires_at: 'integer',
-        revision: 'integer',
+        tenant_id: { data_type: 'keyword', params: { type: 'keyword', is_tenant: true } },
+        space_id: { data_type: 'keyword' },
+        facets: { data_type: 'keyword' },
+        expires_at: { data_type: 'integer' },
+        revision: { data_type: 'integer' },
       },
     })
-    expect(server.collections.get('agemem_model_16_1')?.sparseVectors).toEqual({ words: {} })
-    expect(server.requests.at(-2)?.path).toBe('/collections/aliases')
+    expect(server.collections.get('agemem-1')?.sparseVectors).toEqual({ words: {} })
+    expect(server.requests.at(-1)?.path).toBe('/collections/aliases')
   })
 
   it('a start that died in the middle is finished by the next one', async () => {
     await open().ensureReady()
     server.aliases.clear()
     const index = open()
+    await index.ensureReady()
     await index.upsert(...space, [makePoint(1)])
     expect((await index.search(...space, makeQuery())).dense).toHaveLength(1)
   })
@@ -92,28 +95,34 @@ describe('what is asked of the server', () => {
     const index = await openFilled()
     await index.upsert(...space, makeRandomPoints(600, 1))
     expect(server.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(
-      Array.from({ length: 3 }, () => 'PUT /collections/agemem_model_16/points?wait=true'),
+      Array.from({ length: 3 }, () => 'PUT /collections/agemem/points?wait=true'),
     )
   })
 
   it('the path and the port of the URL are kept', async () => {
     await expect(open({ url: `${server.url}/qdrant/` }).ensureReady()).rejects.toMatchObject(unavailable)
-    expect(server.requests.map(({ path }) => path)).toContain('/qdrant/collections/agemem_model_16')
+    expect(server.requests.map(({ path }) => path)).toContain('/qdrant/aliases')
   })
 
-  it('models are told apart by their collections, also where only the case differs', () => {
-    const nameOf = (model: string) => aliasNameOf('agemem', { model, dimensions: 4 })
-    expect(nameOf('text-embedding-3-small')).toBe('agemem_text-embedding-3-small_4')
-    expect(nameOf('BAAI/bge-m3')).toMatch(/^agemem_baai-bge-m3_4_[0-9a-f]{8}$/)
+  it('models are told apart by the names of their vectors, also where only the case differs', () => {
+    const nameOf = (model: string) => vectorNameOf({ model, dimensions: 4 })
+    expect(nameOf('text-embedding-3-small')).toBe('content_text-embedding-3-small_4')
+    expect(nameOf('BAAI/bge-m3')).toMatch(/^content_baai-bge-m3_4_[0-9a-f]{8}$/)
     expect(new Set(['a/b', 'a-b', 'A-B', 'a b'].map(nameOf)).size).toBe(4)
   })
 
-  it('a memory id and its point id are the same digits', () => {
-    const memoryId = 'mem_0198f0c27d1e7abc8def0123456789ab'
-    expect(pointIdOf(memoryId)).toBe('0198f0c2-7d1e-7abc-8def-0123456789ab')
-    expect(memoryIdOf(pointIdOf(memoryId))).toBe(memoryId)
-    for (const wrong of ['mem_1', `${memoryId}0`, memoryId.toUpperCase(), 'ses_0198f0c27d1e7abc8def0123456789ab'])
-      expect(() => pointIdOf(wrong)).toThrow('internal.broken_invariant')
+  it('T1: the id of a point hangs on tenant, space and memory, and no made-up id reaches the point of others', () => {
+    const ids = [
+      pointIdOf(['ten_1', 'spc_1'], 'mem_1'),
+      pointIdOf(['ten_2', 'spc_1'], 'mem_1'),
+      pointIdOf(['ten_1', 'spc_2'], 'mem_1'),
+      pointIdOf(['ten_1', 'spc_1'], 'mem_2'),
+      pointIdOf(['ten_1', 'spc_1","mem_1'], ''),
+      pointIdOf(['ten_1spc_1', ''], 'mem_1'),
+    ]
+    expect(new Set(ids).size).toBe(ids.length)
+    for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
+    expect(pointIdOf(['ten_1', 'spc_1'], 'mem_1')).toBe(ids[0])
   })
 })
 
@@ -183,43 +192,54 @@ describe('a server in trouble', () => {
     for (let call = 0; call < 3; call += 1) expect((await search()).dense).toHaveLength(2)
   })
 
-  it('one that comes back is used again, also when it has lost everything', async () => {
+  it("one that comes back without its index is unavailable until there is one again, and not the breaker's", async () => {
     const index = await openFilled()
     await server.stop()
     await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
     server = await startQdrantStandIn({ port: server.port })
-    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    for (let call = 0; call < 5; call += 1)
+      await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    expect(await index.checkHealth()).toMatchObject({ ready: false, detail: 'qdrant: there is no index yet' })
+    await open().ensureReady()
     expect(await index.search(...space, makeQuery())).toEqual({ dense: [], sparse: [] })
     await index.upsert(...space, [makePoint(1)])
     expect((await index.search(...space, makeQuery())).dense).toHaveLength(1)
   })
 
-  it('one that was away at the start is made ready by the first use', async () => {
+  it('one that was away at the start can be made ready later', async () => {
     server.faults.failTimes = 2
     const index = open()
     await expect(index.ensureReady()).rejects.toMatchObject(unavailable)
+    await index.ensureReady()
     await index.upsert(...space, [makePoint(1)])
     expect(await index.checkHealth()).toMatchObject({ ready: true })
   })
 })
 
-describe('a server that is not what is needed', () => {
-  it('a collection of other dimensions is refused with what to do', async () => {
-    await open({ dimensions: 8 }).ensureReady()
-    const layout = server.collections.get('agemem_model_8_1')
-    server.aliases.set('agemem_model_16', 'agemem_model_8_1')
-    expect(layout).toBeDefined()
-    const detail = expect.stringMatching(/8 dimensions, the embedder 16.*reindex/i)
-    await expect(open().ensureReady()).rejects.toMatchObject({ ...misbehaved, detail })
-  })
-
-  it('a collection whose dimensions changed under way is refused with what to do', async () => {
+describe('an index of another embedder', () => {
+  it('is not ready, and refusals for it are not failures that the breaker counts', async () => {
     const index = await openFilled()
-    await open({ dimensions: 8 }).ensureReady()
-    server.aliases.set('agemem_model_16', 'agemem_model_8_1')
-    const refusal = { ...misbehaved, detail: expect.stringMatching(/reindex/i) }
-    await expect(index.upsert(...space, [makePoint(3)])).rejects.toMatchObject(refusal)
-    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(refusal)
+    const { rebuilding, checkHealth } = open({ model: 'other' })
+    expect(await checkHealth()).toMatchObject({ ready: false, detail: expect.stringContaining('rebuilt') })
+    await rebuilding?.create('agemem-2')
+    await rebuilding?.serve('agemem-2')
+    for (let call = 0; call < 5; call += 1)
+      await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    server.requests.splice(0)
+    await rebuilding?.serve('agemem-1')
+    expect(server.requests.map(({ path }) => path)).toEqual(['/collections/aliases'])
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(2)
+  })
+})
+
+describe('a server that is not what is needed', () => {
+  it('an alias that leads to something else is refused with what to do', async () => {
+    server.collections.set('photos', {
+      ...{ vectors: {}, sparseVectors: {}, hnswConfig: {}, payloadSchema: {}, points: new Map() },
+    })
+    server.aliases.set('agemem', 'photos')
+    const detail = expect.stringMatching(/photos.*Remove the alias/)
+    await expect(open().ensureReady()).rejects.toMatchObject({ ...misbehaved, detail })
   })
 
   it('a server that would ignore conditions on writes is refused', async () => {

@@ -9,6 +9,7 @@ const hit = (memoryId: string, score: number, source: SourcePosition | null = nu
   source,
 })
 const at = (sourceId: string, position: number): SourcePosition => ({ sourceId, position })
+const asking = (sourceId: string, position: number): SourcePosition => ({ sourceId, position, asks: true })
 const orderOf = (answer: IndexAnswer): string[] => rankMemories('hybrid', answer).map(({ memoryId }) => memoryId)
 const scoreOf = (answer: IndexAnswer, memoryId: string): number =>
   rankMemories('hybrid', answer).find((ranked) => ranked.memoryId === memoryId)?.score ?? Number.NaN
@@ -32,7 +33,9 @@ const answers = (source: fc.Arbitrary<SourcePosition | null>): fc.Arbitrary<Inde
       ),
     }))
 
-const someSource = fc.record({ sourceId: fc.constantFrom('a', 'b', 'c'), position: fc.nat({ max: 12 }) })
+const someSource = fc
+  .tuple(fc.constantFrom('a', 'b', 'c'), fc.nat({ max: 12 }), fc.boolean())
+  .map(([sourceId, position, asks]) => (asks ? asking(sourceId, position) : at(sourceId, position)))
 const anyAnswer = answers(fc.option(someSource))
 
 /** The definition, written a second time and as plainly as possible. */
@@ -60,7 +63,7 @@ describe('hybrid ranking', () => {
   it('orders as plain hybrid when every memory is alone in its source', () => {
     fc.assert(
       fc.property(answers(fc.constant(null)), (answer) => {
-        const alone = (hits: readonly IndexHit[]) => hits.map((one) => ({ ...one, source: at(one.memoryId, 0) }))
+        const alone = (hits: readonly IndexHit[]) => hits.map((one) => ({ ...one, source: asking(one.memoryId, 0) }))
         const ranked = rankMemories('hybrid', { dense: alone(answer.dense), sparse: alone(answer.sparse) })
         const plain = ranked.map(({ memoryId }) => plainHybrid(answer, memoryId))
         expect(plain.every((score, index) => score <= (plain[index - 1] ?? 1) + 1e-9)).toBe(true)
@@ -124,6 +127,46 @@ describe('hybrid ranking', () => {
       ],
     }
     expect(orderOf(answer)).toEqual(['d-hit', 'c-next', 'b-two', 'a-far'])
+  })
+
+  it('lifts the piece that follows a matching question above those beside a matching statement', () => {
+    const answer = {
+      dense: [],
+      sparse: [
+        hit('a-beside', 3, at('told', 5)),
+        hit('b-answer', 3, at('asked', 5)),
+        hit('c-told', 9, at('told', 4)),
+        hit('d-asked', 9, asking('asked', 4)),
+      ],
+    }
+    expect(orderOf(answer).indexOf('b-answer')).toBeLessThan(orderOf(answer).indexOf('a-beside'))
+  })
+
+  it('lets a question speak for what follows it, not for what it follows', () => {
+    const answer = {
+      dense: [],
+      sparse: [hit('a-before', 3, at('chat', 0)), hit('b-after', 3, at('chat', 2)), hit('q', 9, asking('chat', 1))],
+    }
+    expect(orderOf(answer)).toEqual(['q', 'b-after', 'a-before'])
+  })
+
+  it('puts an answer before an equal question, but does not hold a question back that nothing follows', () => {
+    const answered = [
+      hit('a-asks', 3, asking('chat', 1)),
+      hit('b-tells', 3, at('chat', 20)),
+      hit('c', 9, at('chat', 40)),
+    ]
+    expect(orderOf({ dense: [], sparse: answered })).toEqual(['c', 'b-tells', 'a-asks'])
+    const open = [hit('a-asks', 9, asking('chat', 1)), hit('b-tells', 9, at('other', 1))]
+    expect(scoreOf({ dense: [], sparse: open }, 'a-asks')).toBe(scoreOf({ dense: [], sparse: open }, 'b-tells'))
+  })
+
+  it('draws nothing from nearness in a source so short that all pieces are near each other', () => {
+    const answer = {
+      dense: [],
+      sparse: [hit('best', 9, at('page', 0)), hit('far', 3.01, at('page', 4)), hit('next', 3, at('page', 1))],
+    }
+    expect(orderOf(answer)).toEqual(['best', 'far', 'next'])
   })
 
   it('prefers the piece whose source holds the stronger hit', () => {

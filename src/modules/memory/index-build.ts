@@ -1,0 +1,65 @@
+/**
+ * Copies what PostgreSQL has of an agent into an index under construction. It follows a clock of its own, like the
+ * indexer: reads what changed after `built_revision` in the order of the revisions, up to where words and vectors are
+ * stored, writes it, moves the clock last. One process does this at a time; were it two, they would write the same.
+ *
+ * Invariant: up to `built_revision` the index under construction holds all that the one that serves should hold.
+ */
+import type { Database } from '../../ports/database.ts'
+import type { VectorIndex } from '../../ports/vector-index.ts'
+import { readChangedMemories, readRemovedIds } from './index.repository.ts'
+import { advanceBuilt, type BuildTarget, readBuildClock } from './index-build.repository.ts'
+import { decodeVector, indexPointOf } from './index-point.ts'
+import { rowsPerPage, wholeRevisions } from './whole-revisions.ts'
+
+export type BuildOptions = {
+  readonly database: Database
+  readonly vectorIndex: VectorIndex
+  readonly into: Pick<VectorIndex, 'upsert' | 'remove'>
+  readonly building: string
+  readonly model: string
+  /** Renewed before each page. @throws when the build is no longer this process's */
+  readonly ensureStillOurs: () => Promise<void>
+  readonly createSignal: () => AbortSignal
+}
+
+const readPage = (
+  { database, model }: BuildOptions,
+  { tenantId, ...target }: BuildTarget & { readonly tenantId: string },
+) =>
+  database.transact(tenantId, async (tx) => {
+    const clock = await readBuildClock(tx, target)
+    if (clock === null || clock.built >= clock.goal) return null
+    const { agentId } = target
+    const changed = await readChangedMemories(tx, { agentId, afterRevision: clock.built, model, limit: rowsPerPage })
+    const whole = wholeRevisions(changed)
+    const lastRevision = whole.length < changed.length ? (whole.at(-1)?.revision ?? clock.goal) : clock.goal
+    const upToRevision = Math.min(lastRevision, clock.goal)
+    const removed = await readRemovedIds(tx, { agentId, afterRevision: clock.built, upToRevision })
+    return { rows: whole.filter(({ revision }) => revision <= upToRevision), removed, upToRevision }
+  })
+
+/** Until the index under construction has all of the agent that it can have now, or the agent is erased. */
+export const buildAgent = async (
+  options: BuildOptions,
+  target: BuildTarget & { readonly tenantId: string },
+): Promise<void> => {
+  const { tenantId, agentId, spaceId } = target
+  for (;;) {
+    await options.ensureStillOurs()
+    const page = await readPage(options, target)
+    if (page === null) return
+    const points = page.rows.map((row) => indexPointOf(row, row.embedding && decodeVector(row.embedding)))
+    await options.into.remove(tenantId, spaceId, page.removed, { signal: options.createSignal() })
+    await options.into.upsert(tenantId, spaceId, points, { signal: options.createSignal() })
+    const isErased = await options.database.transact(tenantId, async (tx) => {
+      const { building } = options
+      const isMoved = await advanceBuilt(tx, { agentId, spaceId, revision: page.upToRevision, building })
+      return !isMoved && (await readBuildClock(tx, target)) === null
+    })
+    if (!isErased) continue
+    // The erasure may have been there before the points were.
+    await options.vectorIndex.removeSpace(tenantId, spaceId, { signal: options.createSignal() })
+    return
+  }
+}

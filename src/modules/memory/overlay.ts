@@ -1,0 +1,67 @@
+/**
+ * What was written after the index last took part, laid over the index's answer: its lists without what is outdated,
+ * with the hits among the memories that it does not hold yet. These are the lists that the index would give if it held
+ * them, so a search sees every acknowledged write (M4).
+ */
+import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
+
+export type Overlay = {
+  /** Memories that the index does not hold, or holds as they no longer are. */
+  readonly points: readonly IndexPoint[]
+  /** Ids whose hits in the index count no more: changed or removed since. */
+  readonly outdatedIds: ReadonlySet<string>
+}
+
+export type OverlaidQuery = {
+  readonly dense: Float32Array | null
+  readonly sparse: SparseVector | null
+  readonly filter: IndexFilter
+  readonly limit: number
+}
+
+export const emptyOverlay: Overlay = { points: [], outdatedIds: new Set() }
+
+const dot = (left: Float32Array, right: Float32Array): number => {
+  let sum = 0
+  for (let index = 0; index < left.length; index += 1) sum += (left[index] ?? 0) * (right[index] ?? 0)
+  return sum
+}
+
+const sparseDot = (weights: ReadonlyMap<number, number>, { indices, values }: SparseVector): number =>
+  indices.reduce((sum, index, at) => sum + (weights.get(index) ?? 0) * (values[at] ?? 0), 0)
+
+const passes = (point: IndexPoint, filter: IndexFilter): boolean =>
+  (point.expiresAtMs === null || point.expiresAtMs > filter.nowMs) &&
+  filter.facets.every((facet) => point.facets.includes(facet))
+
+const byScore = (one: IndexHit, other: IndexHit): number =>
+  other.score - one.score || (one.memoryId < other.memoryId ? -1 : 1)
+
+/** In how many memories of the overlay each of the terms stands. */
+export const countTerms = (
+  { points }: Overlay,
+  termIds: readonly number[],
+): { readonly of: (termId: number) => number } => {
+  const counts = new Map(termIds.map((termId) => [termId, 0]))
+  for (const { sparse } of points)
+    for (const termId of sparse.indices) {
+      const count = counts.get(termId)
+      if (count !== undefined) counts.set(termId, count + 1)
+    }
+  return { of: (termId) => counts.get(termId) ?? 0 }
+}
+
+export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer => {
+  if (overlay.points.length === 0 && overlay.outdatedIds.size === 0) return answer
+  const { dense, sparse, filter, limit } = query
+  const points = overlay.points.filter((point) => passes(point, filter))
+  const hitOf = ({ memoryId, source }: IndexPoint, score: number): IndexHit => ({ memoryId, score, source })
+  const merge = (hits: readonly IndexHit[], fresh: readonly IndexHit[]): readonly IndexHit[] =>
+    [...hits.filter((hit) => !overlay.outdatedIds.has(hit.memoryId)), ...fresh].sort(byScore).slice(0, limit)
+  const weights = new Map(sparse?.indices.map((index, at) => [index, sparse.values[at] ?? 0]))
+  const nearest = points.flatMap((point) => (point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : []))
+  const wordiest = points
+    .map((point) => hitOf(point, sparseDot(weights, point.sparse)))
+    .filter(({ score }) => score > 0)
+  return { dense: merge(answer.dense, nearest), sparse: merge(answer.sparse, wordiest) }
+}

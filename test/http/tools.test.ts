@@ -1,0 +1,270 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createTestApp, type TestApp } from '../support/app.ts'
+import { codeOf, createHttp, expectStatus, type Http, idMatching } from '../support/http.ts'
+
+describe('tools over HTTP', () => {
+  let test: TestApp
+  let http: Http
+  let session: string
+  let agent: string
+  let count = 0
+
+  beforeAll(async () => {
+    test = await createTestApp()
+    http = createHttp(test, (await test.makeKey()).key)
+  })
+  afterAll(() => test.close())
+  beforeEach(async () => {
+    count += 1
+    session = `/v1/sessions/tools-${count}`
+    agent = `/v1/agents/agent-${count}`
+    await http.post('/v1/sessions', { agent_id: `agent-${count}`, session_id: `tools-${count}` })
+  })
+
+  const call = (tool: string, payload: object) => http.post(`${session}/tools/${tool}`, payload)
+  const result = async (tool: string, payload: object) => expectStatus(await call(tool, payload), 200).json().result
+  const say = (...contents: readonly string[]) =>
+    http.post(`${session}/messages`, { messages: contents.map((content) => ({ role: 'user', content })) })
+
+  it('a tool answers with its result, the step, and the measure of the context', async () => {
+    const answer = expectStatus(await call('add_memory', { content: 'Ana lives in Porto', memory_type: 'fact' }), 200)
+    expect(answer.headers.etag).toBe('"v0"')
+    expect(answer.data).toEqual({
+      tool: 'add_memory',
+      step_id: idMatching('stp'),
+      result: { memory_id: idMatching('mem'), version: 1 },
+      context: { version: 0, tokens: 0, budget_tokens: 8_192, pressure: 0 },
+      degraded: [],
+    })
+    const { memory_id } = answer.json().result
+    const memory = (await http.get(`${agent}/memories/${memory_id}`)).data
+    expect(memory).toMatchObject({ content: 'Ana lives in Porto', memory_type: 'fact' })
+    expect(memory.source).toEqual({ source_id: `tools-${count}`, position: expect.any(Number) })
+    const again = await result('add_memory', { content: 'Ana lives in Porto' })
+    expect(again.duplicate_of).toEqual({ memory_id, similarity: 1 })
+  })
+
+  it('update_memory replaces the content and merges the metadata, delete_memory takes it away', async () => {
+    const { memory_id } = await result('add_memory', { content: 'Old', metadata: { a: 1, b: 1 } })
+    expect(await result('update_memory', { memory_id, content: 'New', metadata: { b: 2 } })).toEqual({
+      memory_id,
+      version: 2,
+    })
+    const url = `${agent}/memories/${memory_id}`
+    expect((await http.get(url)).data).toMatchObject({ content: 'New', metadata: { a: 1, b: 2 }, version: 2 })
+    expect(await result('delete_memory', { memory_id, confirmed: true })).toEqual({ memory_id, deleted: true })
+    expect((await http.get(url)).statusCode).toBe(404)
+    for (const [tool, payload] of [
+      ['update_memory', { memory_id, content: 'Back' }],
+      ['delete_memory', { memory_id, confirmation: true }],
+    ] as const)
+      expect(codeOf(await call(tool, payload))).toEqual([404, 'memory.not_found'])
+  })
+
+  it('retrieve_memory puts what it finds into the context once', async () => {
+    const { memory_id } = await result('add_memory', {
+      content: 'Ana drinks tea',
+      memory_type: 'habit',
+      metadata: { x: 1 },
+    })
+    await result('add_memory', { content: 'Bo drinks tea' })
+    const answer = expectStatus(
+      await call('retrieve_memory', { query: 'drinks tea', metadata_filter: { type: 'habit' } }),
+      200,
+    )
+    expect(answer.headers.etag).toBe('"v1"')
+    expect(answer.json().result).toEqual({
+      memories: [
+        { memory_id, content: 'Ana drinks tea', metadata: { x: 1, type: 'habit' }, score: expect.any(Number) },
+      ],
+      already_in_context: [],
+      message_id: idMatching('msg'),
+    })
+    const again = await result('retrieve_memory', { query: 'drinks tea', top_k: 1, metadata_filter: { x: 1 } })
+    expect(again).toEqual({ memories: [], already_in_context: [memory_id], message_id: null })
+  })
+
+  it('summary_context replaces the span by a shorter summary', async () => {
+    const facts = 'Ana lives in Porto and sails on Sundays. '.repeat(20)
+    await say(facts, facts, 'What now?')
+    const before = (await http.get(`${session}/context`)).data
+    const answer = await result('summary_context', { span: 'all' })
+    expect(answer).toEqual({
+      edit_id: idMatching('edt'),
+      summary_message_id: idMatching('msg'),
+      summary: expect.any(String),
+      replaced_message_ids: [idMatching('msg'), idMatching('msg')],
+      tokens_before: before.tokens,
+      tokens_after: expect.any(Number),
+      written_by: 'extractive',
+    })
+    expect(answer.tokens_after).toBeLessThan(answer.tokens_before)
+    expect(codeOf(await call('summary_context', { span: 1 }))).toEqual([422, 'context.nothing_to_summarize'])
+  })
+
+  it('filter_context removes what matches, and says what and by which threshold', async () => {
+    await say('lunch plans', 'the harbour in Porto', 'What now?')
+    const answer = await result('filter_context', { criteria: 'lunch plans' })
+    expect(answer).toEqual({
+      edit_id: idMatching('edt'),
+      removed: [{ message_id: idMatching('msg'), similarity: expect.closeTo(1, 5) }],
+      tokens_before: expect.any(Number),
+      tokens_after: expect.any(Number),
+      threshold: 0.5,
+    })
+    const nothing = await result('filter_context', { criteria: 'zeppelins' })
+    expect(nothing).toMatchObject({ removed: [], threshold: 0.5, tokens_before: answer.tokens_after })
+    expect(nothing).not.toHaveProperty('edit_id')
+  })
+
+  it.each([
+    ['add_memory', {}],
+    ['add_memory', { content: ' ' }],
+    ['add_memory', { content: 'x', typo: 1 }],
+    ['add_memory', { content: 'x', metadata: { a: 'x'.repeat(8_192) } }],
+    ['update_memory', { memory_id: 'mem_1' }],
+    ['update_memory', { content: 'x' }],
+    ['delete_memory', { memory_id: 'mem_1' }],
+    ['delete_memory', { memory_id: 'mem_1', confirmation: false }],
+    ['retrieve_memory', { query: '' }],
+    ['retrieve_memory', { query: 'x', top_k: 0 }],
+    ['retrieve_memory', { query: 'x', top_k: 101 }],
+    ['retrieve_memory', { query: 'x', metadata_filter: [] }],
+    ['summary_context', { span: 'some' }],
+    ['summary_context', { span: 0 }],
+    ['filter_context', { criteria: '' }],
+    ['filter_context', { criteria: 'x', threshold: 0.1 }],
+  ])('%s refuses %j', async (tool, payload) => {
+    const answer = await call(tool, payload)
+    expect(codeOf(answer)).toEqual([422, 'tool.invalid_arguments'])
+    expect(answer.data.errors).not.toEqual([])
+  })
+
+  it('refuses no body, an unknown tool, and a session_id of another form', async () => {
+    expect(codeOf(await http.post(`${session}/tools/add_memory`))).toEqual([422, 'tool.invalid_arguments'])
+    expect(codeOf(await call('clear_memory', {}))).toEqual([404, 'request.route_not_found'])
+    expect(codeOf(await http.post('/v1/sessions/-x/tools/add_memory', { content: 'x' }))).toEqual([
+      400,
+      'request.invalid',
+    ])
+  })
+
+  describe('callTools', () => {
+    const run = (payload: object) => http.post(`${session}/tool_calls`, payload)
+    const toolCall = (id: string, name: string, args: unknown) => ({
+      id,
+      type: 'function',
+      function: { name, arguments: JSON.stringify(args) },
+    })
+    const messagesOf = async () => (await http.get(`${session}/messages`)).json().data
+
+    it('runs the calls of raw text in order, and answers each', async () => {
+      const calls = [
+        { name: 'Add_memory', arguments: { content: 'Ana lives in Porto' } },
+        { name: 'Delete_memory', arguments: { memory_id: `mem_${'0'.repeat(32)}`, confirmation: true } },
+      ]
+      const output = `<think>Worth keeping.</think><tool_call>${JSON.stringify(calls)}</tool_call>`
+      const step = expectStatus(await run({ output }), 200).json()
+      expect(step).toEqual({
+        step_id: idMatching('stp'),
+        think: 'Worth keeping.',
+        calls: [
+          { tool_call_id: expect.any(String), name: 'Add_memory', status: 'ok', result: expect.any(Object) },
+          {
+            tool_call_id: expect.any(String),
+            name: 'Delete_memory',
+            status: 'error',
+            problem: expect.objectContaining({ code: 'memory.not_found', status: 404, detail: expect.any(String) }),
+          },
+        ],
+        messages: [0, 1].map((at) => ({
+          role: 'tool',
+          tool_call_id: step.calls[at].tool_call_id,
+          content: expect.any(String),
+        })),
+        violations: [],
+        context: { version: 0, tokens: 0, budget_tokens: 8_192, pressure: 0 },
+      })
+      expect(JSON.parse(step.messages[0].content)).toEqual(step.calls[0].result)
+      expect(await messagesOf()).toEqual([])
+    })
+
+    it('an answer is an answer, and what departs from the form is named', async () => {
+      const step = expectStatus(await run({ output: '<think>Done.</think><answer>In Porto.</answer>' }), 200).json()
+      expect(step).toMatchObject({ think: 'Done.', answer: 'In Porto.', calls: [], messages: [], violations: [] })
+      const { violations, ...rest } = (await run({ output: 'no blocks at all' })).json()
+      expect(rest).not.toHaveProperty('answer')
+      expect(violations).toContainEqual({ code: 'missing_think', detail: expect.any(String), count: 1 })
+    })
+
+    it('runs calls in the form of OpenAI under their ids, and tells of an unknown tool', async () => {
+      const tool_calls = [toolCall('c1', 'Add_memory', { content: 'x' }), toolCall('c2', 'Fly', {})]
+      const step = expectStatus(await run({ tool_calls }), 200).json()
+      expect(step.calls).toMatchObject([
+        { tool_call_id: 'c1', status: 'ok' },
+        { tool_call_id: 'c2', status: 'error', problem: { code: 'tool.unknown_tool' } },
+      ])
+      expect(step).not.toHaveProperty('think')
+    })
+
+    it('append stores the assistant message with its calls, and a tool message for each', async () => {
+      const tool_calls = [
+        toolCall('c1', 'Add_memory', { content: 'y' }),
+        toolCall('c2', 'Retrieve_memory', { query: 'y' }),
+      ]
+      const answer = expectStatus(await run({ tool_calls, append: true }), 200)
+      const step = answer.json()
+      expect(answer.headers.etag).toBe(`"v${step.context.version}"`)
+      const stored = await messagesOf()
+      expect(stored.map(({ role, tool_call_id }: Record<string, unknown>) => [role, tool_call_id])).toEqual([
+        ['assistant', undefined],
+        ['tool', 'c1'],
+        ['tool', 'c2'],
+      ])
+      expect(stored[0].tool_calls).toEqual(tool_calls)
+      expect((await http.get(`${session}/context`)).json().version).toBe(step.context.version)
+    })
+
+    it.each([[{}], [{ output: 'x', tool_calls: [] }]])('refuses %j', async (payload) => {
+      expect(codeOf(await run(payload))).toEqual([422, 'tool.output_missing'])
+    })
+
+    it.each([[{ output: 5 }], [{ tool_calls: {} }], [{ output: 'x', append: 'yes' }], [{ output: 'x', extra: 1 }]])(
+      'refuses %j as another form',
+      async (payload) => {
+        expect(codeOf(await run(payload))).toEqual([400, 'request.invalid'])
+      },
+    )
+  })
+
+  describe('listTools', () => {
+    const names = [
+      'Add_memory',
+      'Update_memory',
+      'Delete_memory',
+      'Retrieve_memory',
+      'Summary_context',
+      'Filter_context',
+    ]
+    const schema = expect.objectContaining({ type: 'object', properties: expect.any(Object) })
+    const text = expect.any(String)
+
+    it.each([
+      [
+        'agemem',
+        (name: string) => ({ name, key: name.toLowerCase(), kind: text, description: text, parameters: schema }),
+      ],
+      ['openai', (name: string) => ({ type: 'function', function: { name, description: text, parameters: schema } })],
+      ['anthropic', (name: string) => ({ name, description: text, input_schema: schema })],
+      ['mcp', (name: string) => expect.objectContaining({ name, description: text, inputSchema: schema })],
+    ])('in the form of %s', async (format, form) => {
+      const { tools } = expectStatus(await http.get(`/v1/tools?format=${format}`), 200).json()
+      expect(tools).toEqual(names.map(form))
+      if (format === 'agemem') expect((await http.get('/v1/tools')).json()).toEqual({ tools })
+    })
+
+    it('refuses another form', async () => {
+      expect((await http.get('/v1/tools?format=xml')).statusCode).toBe(400)
+    })
+  })
+})

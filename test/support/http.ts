@@ -1,0 +1,57 @@
+/** Requests of one key, and what tests of every operation look at. */
+import { expect } from 'vitest'
+import type { Answer, TestApp } from './app.ts'
+
+type Headers = Readonly<Record<string, string>>
+
+export type Http = {
+  get(url: string, headers?: Headers): Promise<Answer>
+  delete(url: string, headers?: Headers): Promise<Answer>
+  post(url: string, payload?: object | string, headers?: Headers): Promise<Answer>
+  patch(url: string, payload: object, headers?: Headers): Promise<Answer>
+}
+
+export const createHttp = (test: Pick<TestApp, 'request'>, key: string | null): Http => ({
+  get: (url, headers = {}) => test.request(key, { url, headers }),
+  delete: (url, headers = {}) => test.request(key, { method: 'DELETE', url, headers }),
+  post: (url, payload, headers = {}) =>
+    test.request(key, { method: 'POST', url, headers, ...(payload === undefined ? {} : { payload }) }),
+  patch: (url, payload, headers = {}) => test.request(key, { method: 'PATCH', url, payload, headers }),
+})
+
+export const codeOf = ({ statusCode, data }: Answer): readonly [number, unknown] => [statusCode, data.code]
+
+export const anyVersion = { 'if-match': '*' }
+export const once = (key: string): Headers => ({ 'idempotency-key': key })
+
+export const expectStatus = (answer: Answer, status: number): Answer => {
+  expect([answer.statusCode, answer.statusCode === status ? '' : answer.payload]).toEqual([status, ''])
+  return answer
+}
+
+export const idMatching = (prefix: string) => expect.stringMatching(new RegExp(`^${prefix}_[0-9a-f]{32}$`))
+/** RFC 3339 in UTC. */
+export const moment = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/)
+
+type Item = Readonly<Record<string, unknown>>
+
+/** Every item of a list, page by page; `between` runs after each page. */
+export const readPages = async (
+  http: Http,
+  url: string,
+  { limit = 1, between = async () => {} }: { limit?: number; between?: () => Promise<unknown> } = {},
+): Promise<readonly Item[]> => {
+  const items: Item[] = []
+  const separator = url.includes('?') ? '&' : '?'
+  for (let cursor: string | null = ''; cursor !== null; ) {
+    const from: string = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+    const answer: Answer = expectStatus(await http.get(`${url}${separator}limit=${limit}${from}`), 200)
+    const page: { data: Item[]; next_cursor: string | null } = answer.json()
+    expect(Object.keys(page).sort()).toEqual(['data', 'next_cursor'])
+    expect(page.data.length).toBeLessThanOrEqual(limit)
+    items.push(...page.data)
+    cursor = page.next_cursor
+    await between()
+  }
+  return items
+}
