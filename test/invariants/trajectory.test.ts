@@ -102,12 +102,11 @@ const clientTool = {
 describe('trajectories', () => {
   let modules: TestModules
   let caller: Caller
-  let policy: ReturnType<typeof createScriptedPolicy>
+  const policy = createScriptedPolicy()
 
   beforeAll(async () => {
-    modules = await createTestModules()
+    modules = await createTestModules({ model: policy.model })
     caller = await modules.makeCaller()
-    policy = createScriptedPolicy(modules)
   })
   afterAll(() => modules.close())
 
@@ -156,7 +155,12 @@ describe('trajectories', () => {
     }
     if (act.type === 'run') {
       const { format, script } = act
-      await policy.run(caller, { sessionId, script, format, clientTools: format === 'native' ? [clientTool] : [] })
+      await policy.run(modules, caller, {
+        sessionId,
+        script,
+        format,
+        clientTools: format === 'native' ? [clientTool] : [],
+      })
     }
   }
 
@@ -201,7 +205,7 @@ describe('trajectories', () => {
 
   it('R1: a step names what it called and which edits it made, and no edit of anybody else', async () => {
     const sessionId = await startSession([longText, ...topics].map((content) => ({ role: 'user' as const, content })))
-    await policy.run(caller, {
+    await policy.run(modules, caller, {
       sessionId,
       script: [
         callsOf([named('Add_memory', { content: 'Ana lives in Lisbon.' }), named('Summary_context', { span: 'all' })]),

@@ -1,14 +1,9 @@
-/** The policy with a model that says what the test wants and keeps what it was sent. */
-import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
-import { createIdempotency } from '../../src/modules/idempotency/idempotency.service.ts'
-import { createPolicyService } from '../../src/modules/policy/policy.service.ts'
-import type { WireFormat } from '../../src/modules/policy/policy-prompt.ts'
+/** A model that says what the test wants and keeps what it was sent, and runs of the policy with it. */
+import { systemPrompt, type WireFormat } from '../../src/modules/policy/policy-prompt.ts'
 import type { RunResult } from '../../src/modules/policy/run-types.ts'
-import { createModelTokens } from '../../src/modules/tenant/model-tokens.ts'
 import type { ChatReply, ChatRequest, ChatTool, LanguageModel } from '../../src/ports/language-model.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import type { ToolCallMessage } from '../../src/shared/chat.ts'
-import { createId } from '../../src/shared/ids.ts'
 import type { TestModules } from './modules.ts'
 
 export type ScriptedReply = {
@@ -37,20 +32,24 @@ const replyOf = ({ text = '', toolCalls = [], hasTokens = true }: ScriptedReply,
   logprobs: hasTokens ? [-0.1, -1 / 3, -1e-7 * turn] : null,
 })
 
+/** Summaries are asked for with a prompt of their own. */
+const isPolicys = ([system]: ChatRequest['messages']): boolean =>
+  system?.content.startsWith(systemPrompt('native')) ?? false
+
 const sampling = { temperature: 0.7, topP: 1, tokensMax: 256, seed: 3, stop: [] }
 
-export const createScriptedPolicy = (modules: TestModules) => {
-  const { database, contexts, tools, clock } = modules
+export const createScriptedPolicy = () => {
   const replies: ScriptedReply[] = []
   const sent: SentRequest[] = []
   const model: LanguageModel = {
     model: 'scripted-1',
     windowTokens: 1_000_000,
-    complete: async ({ messages, tools: offered }: ChatRequest) => {
+    complete: async ({ messages, tools }: ChatRequest) => {
+      if (!isPolicys(messages)) return replyOf({ text: 'Guests ask for chairs.' }, 0)
       const next = replies.shift()
       if (next === undefined) throw new Error('The model was asked once more than the script says.')
       const reply = replyOf(next, sent.length + 1)
-      sent.push({ messages: JSON.stringify(messages), tools: JSON.stringify(offered), reply })
+      sent.push({ messages: JSON.stringify(messages), tools: JSON.stringify(tools), reply })
       return reply
     },
     stream: () => {
@@ -60,39 +59,26 @@ export const createScriptedPolicy = (modules: TestModules) => {
     checkHealth: async () => ({ ready: true, detail: 'ok' }),
     close: async () => {},
   }
-  const policy = createPolicyService({
-    database,
-    idempotency: createIdempotency({ database, ttlSeconds: 60 }),
-    contexts,
-    tools,
-    tokenizer: createEstimatingTokenizer(),
-    model,
-    modelTokens: createModelTokens({ database, clock }),
-    createId,
-  })
 
   return {
-    /** Everything the model was sent, in order. */
+    model,
+    /** Every turn's prompt, in order. */
     sent,
-    /** One run that takes one turn for each reply. */
+    /** One run, of as many turns at most as there are replies. */
     run: (
+      { policy }: Pick<TestModules, 'policy'>,
       caller: Caller,
-      {
-        sessionId,
-        script,
-        format = 'text',
-        clientTools = [],
-      }: {
-        sessionId: string
-        script: readonly ScriptedReply[]
-        format?: WireFormat
-        clientTools?: readonly ChatTool[]
+      request: {
+        readonly sessionId: string
+        readonly script: readonly ScriptedReply[]
+        readonly format?: WireFormat
+        readonly clientTools?: readonly ChatTool[]
       },
     ): Promise<RunResult> => {
+      const { sessionId, script, format = 'text', clientTools = [] } = request
       replies.splice(0, replies.length, ...script)
-      const turnsMax = script.length
-      const request = { sessionId, input: [], mode: 'answer' as const, turnsMax, deadlineMs: 20_000, sampling, format }
-      return policy.run(caller, { ...request, clientTools })
+      const bounds = { turnsMax: script.length, turnsNow: script.length, deadlineMs: 20_000 }
+      return policy.run(caller, { sessionId, input: [], mode: 'answer', sampling, format, clientTools, ...bounds })
     },
   }
 }
