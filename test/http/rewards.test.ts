@@ -24,8 +24,12 @@ describe('rewards over HTTP', () => {
     it('answers 201 with the reward, on a closed session too', async () => {
       await http.startSession('shut')
       await http.post('/v1/sessions/shut/close', {})
-      const { statusCode, data } = await http.reward('shut', { key: 'default', value: -0.125, parts: { a: 1e-7 } })
-      expect(statusCode).toBe(201)
+      const { statusCode, data, headers } = await http.reward('shut', {
+        key: 'default',
+        value: -0.125,
+        parts: { a: 1e-7 },
+      })
+      expect([statusCode, headers.location]).toEqual([201, '/v1/sessions/shut/trajectory'])
       expect(data).toEqual({
         reward_id: expect.stringMatching(/^rew_/),
         session_id: 'shut',

@@ -133,6 +133,8 @@ describe('trajectories over HTTP', () => {
       '/v1/trajectories/export?reward_key=%20',
     ]
     for (const url of urls) expect([url, (await http.get(url)).statusCode]).toEqual([url, 400])
+    const leap = await http.get('/v1/trajectories?created_after=2016-12-31T23:59:60Z')
+    expect([leap.statusCode, leap.data.code]).toEqual([422, 'request.invalid_moment'])
   })
 
   it('T1: a session of another tenant is the same 404 as a missing one, and is in no list and no export', async () => {

@@ -8,8 +8,10 @@ import {
   pageRequestOf,
   problems,
   toPageBody,
+  withHeaders,
 } from '../../http/route-schemas.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
+import { toUtc } from '../../shared/moment.ts'
 import { refTo } from '../../shared/schema.ts'
 import { sessionParams } from '../session/session.routes.ts'
 import { doorSchema, type NewRewardBody, rewardKeyPattern, trajectoryComponents } from './trajectory.schemas.ts'
@@ -48,12 +50,15 @@ const trajectoryQuery = Type.Object(
   { additionalProperties: false },
 )
 
+const momentOf = (moment: string | undefined, pointer: string): string | null =>
+  moment === undefined ? null : toUtc(moment, pointer)
+
 const filterOf = (query: Omit<Static<typeof exportQuery>, 'reward_key'>): TrajectoryFilter => ({
   agentId: query.agent_id ?? null,
   door: query.door ?? null,
   hasReward: query.has_reward ?? null,
-  createdAfter: query.created_after ?? null,
-  createdBefore: query.created_before ?? null,
+  createdAfter: momentOf(query.created_after, '/created_after'),
+  createdBefore: momentOf(query.created_before, '/created_before'),
 })
 
 const partsOf = (include: Static<typeof includeSchema> = 'all'): TrajectoryParts => ({
@@ -142,13 +147,13 @@ export const registerTrajectoryRoutes = (app: App, dependencies: Dependencies): 
       tags: ['trajectories'],
       params: sessionParams,
       body: refTo<NewRewardBody>('NewReward'),
-      response: { 201: refTo<object>('Reward'), ...bodyProblems(404, 409) },
+      response: { 201: withHeaders('Reward', 'Attached.', 'Location'), ...bodyProblems(404, 409) },
     },
     handler: async (request, reply) => {
       const { key, value, parts = {} } = request.body
       const { session_id: sessionId } = request.params
       const reward = await dependencies.trajectories.attachReward(callerOf(request), { sessionId, key, value, parts })
-      return reply.code(201).send(toRewardBody(reward))
+      return reply.code(201).header('Location', `/v1/sessions/${sessionId}/trajectory`).send(toRewardBody(reward))
     },
   })
 }
