@@ -7,7 +7,7 @@ import { createTestModules, type TestModules } from '../support/modules.ts'
 
 const everything = { agentId: null, door: null, hasReward: null, createdAfter: null, createdBefore: null }
 
-describe('the export of a long trajectory', () => {
+describe('a long trajectory', () => {
   let modules: TestModules
   let caller: Caller
 
@@ -38,7 +38,7 @@ describe('the export of a long trajectory', () => {
       await tx.query(sql`update session set next_step = ${steps} where session_id = ${sessionId}`)
     })
 
-  it('gives each step once and in its place, and reads a page only when the one before was taken', async () => {
+  it('is exported with each step once and in its place, a page read only when the one before was taken', async () => {
     let reads = 0
     const counting: Database = {
       ...modules.database,
@@ -72,7 +72,20 @@ describe('the export of a long trajectory', () => {
     expect(seen).toEqual({ long: 5_000, short: 1 })
   })
 
-  it('ends when its reader leaves', async () => {
+  it('is read in pages of 20 steps with their tokens, and of as many as asked for without', async () => {
+    const read = (tokens: boolean) =>
+      modules.trajectories.get(
+        caller,
+        { sessionId: 'long', parts: { messages: false, tokens } },
+        { cursor: null, limit: 200 },
+      )
+    const [large, small] = [await read(true), await read(false)]
+    expect([large.steps.length, large.steps[0]?.generation?.promptTokenIds?.length]).toEqual([20, 1_000])
+    expect([small.steps.length, small.steps[0]?.generation?.promptTokenIds]).toEqual([200, null])
+    expect([large.nextCursor, small.nextCursor]).not.toContain(null)
+  })
+
+  it('is no longer exported when its reader leaves', async () => {
     const leaving = new AbortController()
     const pages = modules.trajectories.exportSteps(
       { ...caller, signal: leaving.signal },

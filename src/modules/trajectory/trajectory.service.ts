@@ -39,6 +39,9 @@ export type TrajectoryServiceOptions = {
 
 export type TrajectoryService = ReturnType<typeof createTrajectoryService>
 
+/** With prompts or tokens a page holds no more: a prompt may have a hundred thousand tokens. */
+const largeStepsMax = 20
+
 type StepsPage = { readonly sessionId: string; readonly steps: readonly StoredStep[] }
 
 const messagesOf = (ids: readonly string[], messages: ReadonlyMap<string, StoredMessage>): readonly StoredMessage[] =>
@@ -106,8 +109,9 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
     get: (
       caller: Caller,
       { sessionId, parts }: { readonly sessionId: string; readonly parts: TrajectoryParts },
-      { cursor, limit }: PageRequest,
+      { cursor, limit: asked }: PageRequest,
     ): Promise<Trajectory> => {
+      const limit = parts.messages || parts.tokens ? Math.min(asked, largeStepsMax) : asked
       const [after] = decodeCursor(cursor, [0] as readonly [number])
       return database.read(
         caller.tenantId,
