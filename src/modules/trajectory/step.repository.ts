@@ -78,8 +78,8 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
       select ${tx.tenantId}, ${step.sessionId}, ${step.stepId}, next_step, ${step.door}, ${step.think}, ${step.answer},
         ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion},
         ${generation?.runId}, ${generation?.turn}::integer, ${generation?.model}, ${generation?.modelVersion}::bigint,
-        ${generation?.promptVersion}, ${json(generation?.situation)}::jsonb, ${generation?.promptMessageIds}::text[],
-        ${json(generation?.clientTools)}::jsonb, ${generation?.promptTokenIds}::integer[], ${generation?.output},
+        ${generation?.promptVersion}, ${json(generation?.situation)}::json, ${generation?.promptMessageIds}::text[],
+        ${json(generation?.clientTools)}::json, ${generation?.promptTokenIds}::integer[], ${generation?.output},
         ${generation?.tokenIds}::integer[], ${generation?.logprobs}::double precision[], ${generation?.finishReason},
         ${json(generation?.sampling)}::jsonb, ${json(generation?.usage)}::jsonb
       from turn returning step_order
