@@ -89,6 +89,16 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
   return row?.existing == null ? { outcome: 'refused' } : { outcome: 'exists', stepOrder: row.existing }
 }
 
+/** The context's version after what the step has done to it so far. */
+export const noteContextAfter = async (
+  tx: TenantTransaction,
+  step: { readonly sessionId: string; readonly stepId: string; readonly contextVersion: number },
+): Promise<void> => {
+  await tx.query(sql`
+    update step set context_version_after = ${step.contextVersion}
+    where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and step_id = ${step.stepId}`)
+}
+
 /** Adds one call to a step, in the transaction of the call's effect. */
 export const recordCall = async (
   tx: TenantTransaction,
