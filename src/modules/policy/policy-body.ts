@@ -104,11 +104,7 @@ const eventData = (event: RunEvent): unknown => {
 export const toServerSentEvent = (
   runId: string,
   { number, event }: { readonly number: number; readonly event: RunEvent },
-): { readonly id: string; readonly type: string; readonly data: unknown } => ({
-  id: `${runId}:${number}`,
-  type: event.type,
-  data: eventData(event),
-})
+): { readonly id: string; readonly type: string; readonly data: unknown } => ({ id: `${runId}:${number}`, type: event.type, data: eventData(event) })
 
 /** The run and the last event that a client has seen; null when that is no id of ours. */
 export const fromEventId = (id: string): { readonly runId: string; readonly number: number } | null => {
