@@ -11,7 +11,7 @@ import { clientIdPattern } from '../shared/ids.ts'
 import { isJsonObject } from '../shared/json-limits.ts'
 import { describeError } from './describe-error.ts'
 import { scopeMissing } from './http-errors.ts'
-import { type BindingHeaders, bindingOf } from './mcp-binding.ts'
+import { type BindingHeaders, bindingOf, withBoundClaim } from './mcp-binding.ts'
 import type { McpCall, McpDoor } from './mcp-call.ts'
 import { batchNotAllowed, methodNotAllowed, originNotAllowed, rpcRefusal } from './mcp-errors.ts'
 import type { OriginCheck } from './mcp-origin.ts'
@@ -37,14 +37,17 @@ const bindingHeaders = Type.Object({
   'agemem-agent': optionalId('The agent whose standing session calls are about.'),
 })
 
-const callOf = (request: FastifyRequest, door: McpDoor): McpCall => ({
-  caller: callerOf(request),
-  binding: bindingOf(request.headers as BindingHeaders),
-  door,
-  reportFailure: (error) => {
-    if (error.status >= 500) request.log.error({ failure: describeError(error) }, error.code)
-  },
-})
+const callOf = (request: FastifyRequest, door: McpDoor): McpCall => {
+  const binding = bindingOf(request.headers as BindingHeaders)
+  return {
+    caller: withBoundClaim(callerOf(request), binding),
+    binding,
+    door,
+    reportFailure: (error) => {
+      if (error.status >= 500) request.log.error({ failure: describeError(error) }, error.code)
+    },
+  }
+}
 
 const ensureMayAsk = ({ caller, binding }: McpCall, body: unknown): void => {
   const scope = isJsonObject(body) ? scopeByMethod.get(body.method) : undefined

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { standingSessionIdOf } from '../../src/http/mcp-binding.ts'
 import { sql } from '../../src/shared/sql.ts'
 import { createHttp, expectStatus, type Http, idMatching } from '../support/http.ts'
-import { callTool, type McpTest, problemCodeOf, startMcpTest } from '../support/mcp.ts'
+import { callTool, type McpTest, problemCodeOf, startMcpTest, type ToolResult } from '../support/mcp.ts'
 
 const toolNames = [
   'Add_memory',
@@ -211,6 +211,25 @@ describe('tools over MCP', () => {
       const [first, second] = [await mcp.send(key, call, { headers }), await mcp.send(key, call, { headers })]
       expect(await second.json()).toEqual(await first.json())
       expect((await http.get(`/v1/agents/${agent}/memories`)).json().data).toHaveLength(1)
+    })
+
+    it('an Idempotency-Key is for one binding: under another it is refused, and nothing is replayed', async () => {
+      const call = {
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'tools/call',
+        params: { name: 'Add_memory', arguments: { content: 'x' } },
+      }
+      const codes = await Promise.all(
+        [{ 'AgeMem-Agent': `first-${count}` }, { 'AgeMem-Agent': `other-${count}` }, { 'AgeMem-Session': session }].map(
+          async (headers) => {
+            const answer = await mcp.send(key, call, { headers: { ...headers, 'Idempotency-Key': `bound-${count}` } })
+            return problemCodeOf(((await answer.json()) as { result: ToolResult }).result)
+          },
+        ),
+      )
+      expect(codes.filter((code) => code === null)).toHaveLength(1)
+      for (const code of codes) expect([null, 'idempotency.key_reused', 'idempotency.in_flight']).toContain(code)
     })
 
     it('takes an agent id of any length', async () => {
