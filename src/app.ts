@@ -10,6 +10,8 @@ import { createClientErrorHandler, registerOddRequests } from './http/client-err
 import { describeError } from './http/describe-error.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
 import { routeNotFound, toAppError } from './http/http-errors.ts'
+import { createOriginCheck } from './http/mcp-origin.ts'
+import { registerMcpRoutes } from './http/mcp-routes.ts'
 import type { Metrics } from './http/metrics.ts'
 import { problemBodyOf } from './http/problem.ts'
 import { createRateLimit } from './http/rate-limit.ts'
@@ -42,6 +44,7 @@ export type AppOptions = RequestLifeOptions &
     readonly metrics: Metrics
     readonly bodyLimitBytes: number
     readonly trustProxy: string
+    readonly mcpOrigins: string
     readonly logger: FastifyBaseLogger
   }
 
@@ -141,6 +144,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)
   registerTrajectoryRoutes(app, modules)
+  registerMcpRoutes(app, { door: modules, isOriginAllowed: createOriginCheck(options.mcpOrigins) })
   registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
 }
 

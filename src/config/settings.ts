@@ -176,6 +176,13 @@ export const settings = {
     pattern: /^[0-9A-Fa-f.:/, ]*$/,
     shape: 'a list of addresses or networks',
   }),
+  mcpOrigins: text({
+    name: 'AGEMEM_MCP_ORIGINS',
+    default: '',
+    doc: 'Origins of web pages that may use /mcp, comma-separated (https://app.example.com), beside those of this machine.',
+    pattern: /^[A-Za-z0-9.:/[\], -]*$/,
+    shape: 'a list of origins',
+  }),
   requestTimeoutMs: number({
     name: 'AGEMEM_REQUEST_TIMEOUT_MS',
     unit: 'ms',

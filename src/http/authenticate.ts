@@ -80,7 +80,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     }
   }
 
-  const admitTenant = async (request: FastifyRequest, scope: Scope): Promise<void> => {
+  const admitTenant = async (request: FastifyRequest, scopes: readonly Scope[]): Promise<void> => {
     const secret = secretOf(request)
     const found = await keys.authenticate(secret)
     if (found === null) {
@@ -89,7 +89,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     }
     const rate = found.requestsPerSecond ?? options.defaultRatePerSecond
     if (rate > 0) rateLimit.take(`tenant ${found.tenantId}`, { perSecond: rate, burst: rate })
-    if (!found.key.scopes.includes(scope)) throw scopeMissing(scope)
+    if (!scopes.some((scope) => found.key.scopes.includes(scope))) throw scopeMissing(...scopes)
     const caller: Caller = {
       tenantId: found.tenantId,
       actor: found.key.keyId,
@@ -109,7 +109,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     if (access === undefined || access.kind === 'public') return
     const secret = secretOf(request)
     if (secret !== '') rateLimit.ensureLeft(failuresOf(request), failures)
-    if (access.kind === 'tenant') return admitTenant(request, access.scope)
+    if (access.kind === 'tenant') return admitTenant(request, [access.scope, ...access.orScopes])
     if (access.kind === 'metrics' && isForMetrics(secret)) return
     await admitOperator(request, secret)
   })

@@ -17,11 +17,11 @@ export const unauthenticated = () =>
     detail: 'Send a live key as `Authorization: Bearer <key>`. This one is missing, unknown, expired or revoked.',
   })
 
-export const scopeMissing = (scope: string) =>
+export const scopeMissing = (...scopes: readonly string[]) =>
   new AppError({
     code: 'auth.scope_missing',
     status: 403,
-    detail: `This operation needs a key with the scope ${scope}.`,
+    detail: `This operation needs a key with the scope ${scopes.join(' or ')}.`,
   })
 
 export const operatorNeeded = () =>

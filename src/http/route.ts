@@ -17,8 +17,8 @@ import { brokenInvariant } from '../shared/errors.ts'
 export type Access =
   /** On the written public list; no key needed. */
   | { readonly kind: 'public' }
-  /** A tenant's key with this scope. */
-  | { readonly kind: 'tenant'; readonly scope: Scope }
+  /** A tenant's key with this scope, or with one of the others. */
+  | { readonly kind: 'tenant'; readonly scope: Scope; readonly orScopes: readonly Scope[] }
   /** The operator's key, which belongs to no tenant. */
   | { readonly kind: 'operator' }
   /** The operator's key, or the key of metrics, which can do nothing else. */
@@ -27,7 +27,11 @@ export type Access =
 export const publicAccess: Access = { kind: 'public' }
 export const operatorAccess: Access = { kind: 'operator' }
 export const metricsAccess: Access = { kind: 'metrics' }
-export const tenantAccess = (scope: Scope): Access => ({ kind: 'tenant', scope })
+export const tenantAccess = (scope: Scope, ...orScopes: readonly Scope[]): Access => ({
+  kind: 'tenant',
+  scope,
+  orScopes,
+})
 
 /** Set by src/http/authenticate.ts for routes of the operator. */
 export type OperatorCaller = {

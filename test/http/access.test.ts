@@ -74,6 +74,19 @@ describe('who may call what', () => {
     }
   })
 
+  it('T5: /mcp, which is no operation of the reference, needs a key with one of its scopes', async () => {
+    const ping = { method: 'POST', url: '/mcp', payload: { jsonrpc: '2.0', id: 1, method: 'ping' } } as const
+    const headers = { accept: 'application/json, text/event-stream' }
+    const statusOf = async (key: string | null) => (await test.request(key, { ...ping, headers })).statusCode
+    expect(operations.map(({ url }) => url)).not.toContain('/mcp')
+    expect([await statusOf(null), await statusOf(test.operatorKey)]).toEqual([401, 403])
+    for (const scope of tenantScopes) {
+      const { key } = await test.makeKey({ scopes: [scope] })
+      const isOfTheDoor = scope === 'session:write' || scope === 'memory:read'
+      expect([scope, await statusOf(key)]).toEqual([scope, isOfTheDoor ? 200 : 403])
+    }
+  })
+
   it("T5: the operator's key reads no tenant's content", async () => {
     for (const operation of operations.filter(({ isPublic, url }) => !isPublic && !url.startsWith('/v1/admin'))) {
       const { statusCode, data } = await call(operation, test.operatorKey)

@@ -53,6 +53,7 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     metricsKey: null,
     bodyLimitBytes: 4 * 1024 * 1024,
     trustProxy: '',
+    mcpOrigins: '',
     ...options,
   })
   await app.ready()

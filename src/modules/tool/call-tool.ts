@@ -14,12 +14,21 @@ import { problemOf, type ToolAnswer } from './tool-answers.ts'
 import { parseModelArguments, parseToolArguments } from './tool-arguments.ts'
 import { toolDefinitions } from './tool-definitions.ts'
 import type { ToolKey } from './tool-parameters.ts'
-import { prepareTool, type ToolRun, type ToolRunner } from './tool-run.ts'
+import { prepareTool, type RecallForm, type ToolRun, type ToolRunner } from './tool-run.ts'
 
 export type ToolCallOptions = ToolRunner & {
   readonly idempotency: Idempotency
   readonly createId: CreateId
   readonly onMemoryWrite: () => void
+}
+
+export type ToolCallRequest<Key extends ToolKey> = {
+  readonly sessionId: string
+  readonly key: Key
+  readonly args: unknown
+  readonly door: StepDoor
+  /** A pair, where nothing else is said. */
+  readonly recall?: RecallForm
 }
 
 type MadeCall = Pick<RecordedCall, 'toolCallId' | 'name' | 'arguments'>
@@ -64,7 +73,7 @@ export const createToolCall = ({
   /** @throws AppError of the arguments, the session or the tool */
   return async <Key extends ToolKey>(
     caller: Caller,
-    { sessionId, key, args: raw, door }: { sessionId: string; key: Key; args: unknown; door: StepDoor },
+    { sessionId, key, args: raw, door, recall = { form: 'pair' } }: ToolCallRequest<Key>,
   ): Promise<ToolAnswer> => {
     const parsed = door === 'mcp' ? parseModelArguments(key, raw) : parseToolArguments(key, raw)
     if (!parsed.ok) throw invalidArguments(parsed.errors)
@@ -73,7 +82,8 @@ export const createToolCall = ({
     const toolCallId = createId('stp').replace('stp', 'call')
     const made: MadeCall = { toolCallId, name: toolDefinitions[key].name, arguments: parsed.value }
     const stepOrder = snapshot.session.nextStep + 1
-    const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId: null, recall: { form: 'pair' } }
+    const reader = door === 'mcp' ? 'answer' : 'context'
+    const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId: null, recall, reader }
     try {
       const answer = await idempotency.runOnce<ToolAnswer>(caller, {
         agentId: snapshot.session.agentId,

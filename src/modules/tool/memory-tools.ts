@@ -44,11 +44,11 @@ export const createMemoryTools = ({
     run: ToolRun,
     { query, topK, results }: { query: string; topK: number; results: readonly RecalledMemory[] },
   ): Promise<ToolEffect> => {
-    const { caller, snapshot, recall } = run
+    const { caller, snapshot, recall, reader } = run
     const context = await contexts.lockContext(tx, caller, snapshot.session.sessionId)
     const shown = memoryIdsInContext(context)
     const answer = (messageId: string | null) => ({
-      memories: results.filter(({ memoryId }) => !shown.has(memoryId)).map(recalledBody),
+      memories: results.filter(({ memoryId }) => reader === 'answer' || !shown.has(memoryId)).map(recalledBody),
       already_in_context: results.map(({ memoryId }) => memoryId).filter((memoryId) => shown.has(memoryId)),
       message_id: messageId,
     })

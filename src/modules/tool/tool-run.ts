@@ -18,6 +18,12 @@ export type RecallForm =
   | { readonly form: 'result'; readonly toolCallId: string }
   | { readonly form: 'none' }
 
+/**
+ * What the model that called reads: the session's context, so that what stands there is not told again, or nothing but
+ * the answer, since its client keeps a conversation of its own.
+ */
+export type RunReader = 'context' | 'answer'
+
 export type ToolRun = {
   readonly caller: Caller
   readonly snapshot: Snapshot
@@ -26,6 +32,7 @@ export type ToolRun = {
   /** The assistant message that makes the call, when it stands in the context. */
   readonly callerMessageId: string | null
   readonly recall: RecallForm
+  readonly reader: RunReader
 }
 
 export type ToolEffect = {

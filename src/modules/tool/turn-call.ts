@@ -48,7 +48,7 @@ export const createTurnCall = ({ database, contexts, tools, onCall }: ToolRunner
       const snapshot = await contexts.readSnapshot(caller, turn.sessionId)
       const recall: RecallForm = turn.append ? { form: 'result', toolCallId: parsed.toolCallId } : { form: 'none' }
       const { stepOrder, assistantMessageId: callerMessageId } = turn
-      const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId, recall }
+      const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId, recall, reader: 'context' }
       return await prepareTool(tools, { key: parsed.tool, run, args: args.value })
     } catch (error) {
       if (isAppError(error) && !caller.signal.aborted) return error
