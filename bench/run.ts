@@ -12,6 +12,7 @@ import { benchAdd, benchBatch } from './subjects/add.ts'
 import { benchContext } from './subjects/context.ts'
 import { benchIndex } from './subjects/index.ts'
 import { benchMemory } from './subjects/memory.ts'
+import { benchPolicy } from './subjects/policy.ts'
 import { benchRetrieve } from './subjects/retrieve.ts'
 import { benchSearchable } from './subjects/searchable.ts'
 import { benchTenants } from './subjects/tenants.ts'
@@ -20,6 +21,7 @@ const subjects: Readonly<Record<string, Subject>> = {
   add: benchAdd,
   batch: benchBatch,
   context: benchContext,
+  policy: benchPolicy,
   searchable: benchSearchable,
   tenants: benchTenants,
   index: benchIndex,

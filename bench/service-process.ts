@@ -1,6 +1,6 @@
 /**
- * The service as a process of its own, over the database whose URL is its argument, with the fast embedder; beside it a
- * bare Fastify route on the same event loop, the floor of every request. It answers what its parent asks over IPC.
+ * The service as a process of its own, over the database whose URL is its first argument and with the settings in its
+ * second, with the fast embedder; beside it a bare Fastify route on the same event loop, the floor of every request. It answers what its parent asks over IPC.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import Fastify from 'fastify'
@@ -20,9 +20,9 @@ const settings = {
   AGEMEM_INDEX_TIMEOUT_MS: '50000',
 }
 
-const [databaseUrl = ''] = process.argv.slice(2)
+const [databaseUrl = '', given = '{}'] = process.argv.slice(2)
 const logger = pino({ level: 'silent' })
-const config = loadConfig({ ...settings, AGEMEM_DATABASE_URL: databaseUrl })
+const config = loadConfig({ ...settings, ...JSON.parse(given), AGEMEM_DATABASE_URL: databaseUrl })
 const { close: closeParts, ...parts } = await openParts(config, logger, { embedder: createFastEmbedder() })
 const service = await createServiceOver(parts, config)
 const floor = Fastify()

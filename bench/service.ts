@@ -32,6 +32,8 @@ export type Bench = {
   readState(): Promise<ProcessState>
   /** Another process of the service over the same data: nothing is held in memory yet. */
   restart(): Promise<void>
+  /** A second process of the service over the same data, with settings of its own. */
+  startBeside(settings: Readonly<Record<string, string>>): Promise<{ readonly client: Client; stop(): Promise<void> }>
   /** The client of another key, with connections of its own. */
   clientOf(key: string): Client
   /** Fills the agent up to `count` memories, unless it has them, and waits until all are indexed; answers the rate. */
@@ -43,8 +45,9 @@ const indexWaitMs = 900_000
 const askEveryMs = 100
 const startMs = 60_000
 
-const startProcess = async (databaseUrl: string) => {
-  const child: ChildProcess = fork(new URL('service-process.ts', import.meta.url), [databaseUrl])
+const startProcess = async (databaseUrl: string, settings: Readonly<Record<string, string>> = {}) => {
+  const script = new URL('service-process.ts', import.meta.url)
+  const child: ChildProcess = fork(script, [databaseUrl, JSON.stringify(settings)])
   const [started] = (await once(child, 'message', { signal: AbortSignal.timeout(startMs) })) as [ServiceStarted]
   return { child, started }
 }
@@ -108,6 +111,10 @@ export const startBench = async (): Promise<Bench> => {
       return state
     },
     restart,
+    startBeside: async (settings) => {
+      const beside = await startProcess(postgres.url, settings)
+      return { client: createClient(beside.started.url, key), stop: () => stopProcess(beside.child) }
+    },
     clientOf: (other) => createClient(started.url, other),
     ensureFilled: async (agent, count) => {
       const known = filled.get(agent)
