@@ -20,7 +20,7 @@ import { createRunStreams, type RunStreams } from './modules/policy/run-streams.
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
 import { createMeteredModel } from './modules/tenant/metered-model.ts'
-import { createModelTokens } from './modules/tenant/model-tokens.ts'
+import { createModelTokens, type ModelTokens } from './modules/tenant/model-tokens.ts'
 import { createQuotaGuard } from './modules/tenant/quota.ts'
 import { createTenantService, type TenantService } from './modules/tenant/tenant.service.ts'
 import { createContextTools } from './modules/tool/context-tools.ts'
@@ -87,6 +87,7 @@ export type Modules = {
   readonly tools: ToolService
   readonly trajectories: TrajectoryService
   readonly policy: PolicyService
+  readonly modelTokens: ModelTokens
   readonly runStreams: RunStreams
   readonly indexer: Indexer
   readonly indexKeeper: IndexKeeper
@@ -114,6 +115,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const { database, vectorIndex, embedder, tokenizer, clock, createId, logger } = parts
   const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlHours * 3_600 })
   const quota = createQuotaGuard({ database, clock })
+  const modelTokens = createModelTokens({ database, clock, logger })
   const keys = createKeyService({ database, idempotency, clock, createId, cacheMs: settings.keyCacheMs })
   const indexer = createIndexer({
     database,
@@ -162,9 +164,9 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     onChange: (tenantId) => {
       keys.forgetVerified()
       quota.forget(tenantId)
+      modelTokens.forget(tenantId)
     },
   })
-  const modelTokens = createModelTokens({ database, clock })
   const model = parts.model === null ? null : createMeteredModel(parts.model, modelTokens)
   const contexts = createContextService({
     database,
@@ -210,6 +212,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     contexts,
     tools,
     policy,
+    modelTokens,
     runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
     trajectories: createTrajectoryService({ database, idempotency, createId, rebuildPrompt }),
     indexer,

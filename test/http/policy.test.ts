@@ -222,7 +222,7 @@ describe('the policy over HTTP', () => {
     const own = createHttp(test, key)
     expectStatus(await own.post('/v1/sessions', { agent_id: 'a', session_id: 's' }), 201)
     expectStatus(await own.post('/v1/sessions/s/policy/run', { input: 'Hello' }), 200)
-    expect((await own.get('/v1/usage')).data.model_tokens_today).toBeGreaterThan(10)
+    await expect.poll(async () => (await own.get('/v1/usage')).data.model_tokens_today).toBeGreaterThan(10)
     const refused = await own.post('/v1/sessions/s/policy/run', { input: 'Hello' })
     expect(codeOf(refused)).toEqual([429, 'quota.model_tokens'])
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)

@@ -141,6 +141,7 @@ export const createTestModules = async ({
     close: async () => {
       await modules.indexKeeper.stop()
       await modules.indexer.stop()
+      await modules.modelTokens.flush()
       await exact.close()
       await database.close()
       await test.drop()

@@ -10,6 +10,8 @@ import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { ContextService } from '../context/context.service.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import { findSession } from '../session/session.repository.ts'
+import { ensureReachable } from '../session/session.service.ts'
 import type { ModelTokens } from '../tenant/model-tokens.ts'
 import type { ToolService } from '../tool/tool.service.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
@@ -118,10 +120,10 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
     ): Promise<RunResult> => {
       if (model === null) throw inferenceNotConfigured()
       ensureNamesFree(request)
-      const { session } = await contexts.readSnapshot(caller, request.sessionId)
-      contexts.ensureOpen(session)
-      await modelTokens.ensureLeft(caller)
       const { sessionId } = request
+      const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
+      const session = contexts.ensureOpen(ensureReachable(caller, found))
+      await modelTokens.ensureLeft(caller)
       // The answer of a run that its client has left is stored all the same.
       const storing: Caller = { ...caller, signal: new AbortController().signal }
       return idempotency.runOnce<RunResult>(storing, {

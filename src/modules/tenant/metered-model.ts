@@ -3,7 +3,7 @@ import type { ChatReply, LanguageModel } from '../../ports/language-model.ts'
 import type { ModelTokens } from './model-tokens.ts'
 
 export const createMeteredModel = (model: LanguageModel, modelTokens: ModelTokens): LanguageModel => {
-  const record = (tenantId: string, { usage }: ChatReply): Promise<void> => modelTokens.record(tenantId, usage)
+  const record = (tenantId: string, { usage }: ChatReply): void => modelTokens.record(tenantId, usage)
 
   return {
     model: model.model,
@@ -12,12 +12,12 @@ export const createMeteredModel = (model: LanguageModel, modelTokens: ModelToken
     },
     complete: async (request, options) => {
       const reply = await model.complete(request, options)
-      await record(request.tenantId, reply)
+      record(request.tenantId, reply)
       return reply
     },
     stream: async function* (request, options) {
       for await (const event of model.stream(request, options)) {
-        if (event.kind === 'reply') await record(request.tenantId, event.reply)
+        if (event.kind === 'reply') record(request.tenantId, event.reply)
         yield event
       }
     },
