@@ -1,6 +1,7 @@
 /** Wires the modules over given ports; knows no driver. The service and the tests are put together by this alone. */
 import type { Logger } from 'pino'
 import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
+import { type ChatService, createChatService } from './modules/chat/chat.service.ts'
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
@@ -85,6 +86,7 @@ export type Modules = {
   readonly tools: ToolService
   readonly policy: PolicyService
   readonly runStreams: RunStreams
+  readonly chat: ChatService
   readonly indexer: Indexer
   readonly indexKeeper: IndexKeeper
   readonly reconciler: Reconciler
@@ -196,6 +198,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     modelTokens,
     createId,
   })
+  const sessions = createSessionService({
+    database,
+    idempotency,
+    createId,
+    defaultBudgetTokens: settings.budgetTokens,
+  })
+  const chatStreams = createRunStreams({ policy, createId, resumeMs: 0 })
   return {
     keys,
     tenants,
@@ -203,11 +212,12 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     memories,
     search,
     transfer: createMemoryTransfer({ database, tokenizer, quota, clock, createId, onWrite }),
-    sessions: createSessionService({ database, idempotency, createId, defaultBudgetTokens: settings.budgetTokens }),
+    sessions,
     contexts,
     tools,
     policy,
     runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
+    chat: createChatService({ sessions, contexts, policy, streams: chatStreams }),
     indexer,
     indexKeeper: createIndexKeeper({
       database,
