@@ -9,7 +9,7 @@ const allowed = {
   memory: ['agent', 'tenant', 'idempotency'],
   session: ['agent', 'tenant', 'idempotency'],
   context: ['session', 'agent', 'tenant', 'idempotency'],
-  trajectory: ['session', 'agent', 'tenant', 'idempotency'],
+  trajectory: ['context', 'session', 'agent', 'tenant', 'idempotency'],
   policy: ['tool', 'context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
   chat: ['policy', 'tool', 'context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
   tool: ['context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],

@@ -91,11 +91,12 @@ create table step (
   model text,
   model_version bigint,
   -- What the prompt was composed of: the version of its texts, the situation that it told, the messages of the context in
-  -- order, and functions of the client's own. Messages never change, so these give back what the model saw.
+  -- order, and functions of the client's own. Messages never change, so these give back what the model saw; json keeps the
+  -- order of keys, so that the text of a function stays the text that was sent.
   prompt_version text,
-  situation jsonb,
+  situation json,
   prompt_message_ids text[],
-  client_tools jsonb,
+  client_tools json,
   -- As the server gave them: never tokenised again. token_ids and logprobs have equal length.
   prompt_token_ids integer[],
   output text,
@@ -109,19 +110,21 @@ create table step (
 );
 create unique index step_by_order on step (tenant_id, session_id, step_order);
 
--- Every reward that was ever attached; the last one of a key counts.
+-- Every reward that was ever attached; the one with the highest order counts of a key.
 create table reward (
   tenant_id text not null,
   session_id text not null,
   reward_id text not null,
   reward_key text not null,
+  -- Counts the rewards of one key from 1 on, under the lock of the session: clocks of several processes may disagree.
+  reward_order bigint not null,
   value double precision not null,
   parts jsonb not null default '{}',
   attached_by text not null,
   created_at timestamptz not null default now(),
   primary key (tenant_id, session_id, reward_id)
 );
-create index reward_by_key on reward (tenant_id, session_id, reward_key, reward_id);
+create unique index reward_by_key on reward (tenant_id, session_id, reward_key, reward_order);
 
 -- Tokens that a tenant's model calls took, by day (UTC).
 create table model_usage (

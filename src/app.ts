@@ -29,6 +29,7 @@ import { registerSessionRoutes } from './modules/session/session.routes.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
 import { registerToolRoutes } from './modules/tool/tool.routes.ts'
+import { registerTrajectoryRoutes } from './modules/trajectory/trajectory.routes.ts'
 import type { TokenCountSource } from './ports/tokenizer.ts'
 import { systemClock } from './shared/clock.ts'
 import { createId } from './shared/ids.ts'
@@ -97,6 +98,7 @@ const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }:
 const coerced = (request: FastifyRequest): void => {
   const query = request.query as Record<string, unknown>
   if (typeof query.limit === 'string' && /^\d{1,9}$/.test(query.limit)) query.limit = Number(query.limit)
+  if (query.has_reward === 'true' || query.has_reward === 'false') query.has_reward = query.has_reward === 'true'
 }
 
 const registerProblems = (app: App): void => {
@@ -143,6 +145,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   })
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)
+  registerTrajectoryRoutes(app, modules)
   registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
   registerChatRoutes(app, { ...modules, policyDefaults: options.policyDefaults, clock: systemClock })
 }

@@ -16,6 +16,7 @@ import { createMemorySearch, type MemorySearch } from './modules/memory/memory-s
 import { createMemoryTransfer, type MemoryTransfer } from './modules/memory/memory-transfer.service.ts'
 import { createReconciler, type Reconciler } from './modules/memory/reconciler.ts'
 import { createPolicyService, type PolicyService } from './modules/policy/policy.service.ts'
+import { rebuildPrompt } from './modules/policy/rebuild-prompt.ts'
 import { createRunStreams, type RunStreams } from './modules/policy/run-streams.ts'
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
@@ -27,6 +28,7 @@ import { createContextTools } from './modules/tool/context-tools.ts'
 import { createMemoryTools } from './modules/tool/memory-tools.ts'
 import { createToolService, type ToolService } from './modules/tool/tool.service.ts'
 import type { ToolKey } from './modules/tool/tool-parameters.ts'
+import { createTrajectoryService, type TrajectoryService } from './modules/trajectory/trajectory.service.ts'
 import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
 import type { LanguageModel } from './ports/language-model.ts'
@@ -84,6 +86,7 @@ export type Modules = {
   readonly sessions: SessionService
   readonly contexts: ContextService
   readonly tools: ToolService
+  readonly trajectories: TrajectoryService
   readonly policy: PolicyService
   readonly runStreams: RunStreams
   readonly chat: ChatService
@@ -218,6 +221,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     policy,
     runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
     chat: createChatService({ sessions, contexts, policy, streams: chatStreams }),
+    trajectories: createTrajectoryService({ database, idempotency, createId, rebuildPrompt }),
     indexer,
     indexKeeper: createIndexKeeper({
       database,

@@ -208,6 +208,12 @@ describe('chat completions with the official client', () => {
     const again = await client.chat.completions.create(body, { headers })
     expect([again.id, again.choices]).toEqual([first.id, first.choices])
     expect(test.server.turns().length).toBe(turns)
+    const streamed = { ...body, stream: true as const }
+    const other = { headers: once(`retry-stream-${session}`) }
+    test.server.reply(answering('Once more.'))
+    const texts = []
+    for (const _ of [1, 2]) texts.push((await readChunks(await client.chat.completions.create(streamed, other))).text)
+    expect([texts, test.server.turns().length]).toEqual([['Once more.', 'Once more.'], turns + 1])
   })
 
   it('lists the model under its name', async () => {

@@ -58,6 +58,7 @@ describe('operating the service over HTTP', () => {
       memories: 1,
       memory_tokens: expect.any(Number),
       stored_bytes: expect.any(Number),
+      model_tokens_today: 0,
       quotas: { requests_per_second: null, memories: 5, stored_bytes: null, model_tokens_per_day: null },
     })
   })

@@ -40,10 +40,15 @@ describe('what FILTER and SUMMARY may take', () => {
         expect(removedAt(1.000_001)).toEqual([])
         expect(removedAt(Math.min(one, other))).toEqual(expect.arrayContaining([...removedAt(Math.max(one, other))]))
         const candidates = new Set(idsOf(filterCandidates(context, null)))
+        // At a score that there is, a message that has just that leaves.
+        const [scored] = similarities.values()
+        const limit = salt % 2 === 0 ? (scored ?? one) : one
         const reaching = toolUnitsOf(context.messages)
-          .filter(({ members }) => members.some(({ messageId }) => (similarities.get(messageId) ?? -1) >= one))
+          .filter(({ members }) =>
+            members.some(({ messageId }) => Math.min(1, similarities.get(messageId) ?? -1) >= limit),
+          )
           .flatMap(({ members }) => idsOf(members).filter((id) => candidates.has(id)))
-        expect([...removedAt(one)].sort()).toEqual(reaching.sort())
+        expect([...removedAt(limit)].sort()).toEqual(reaching.sort())
       }),
       { numRuns: 300 },
     )
@@ -51,22 +56,30 @@ describe('what FILTER and SUMMARY may take', () => {
 
   it('C10: SUMMARY makes the context shorter or is refused, and is refused for nothing else', () => {
     fc.assert(
-      fc.property(operations(), fc.integer({ min: 0, max: 200 }), (asked, words) => {
-        const last = runHistory(asked).at(-1)
-        if (last === undefined) return
-        const context = contextOf(last.after)
-        const span = selectSummarySpan(context, { span: 'all' })
-        if (span.outcome === 'refused') return
-        const summaryText = 'word '.repeat(words).trim()
-        const text = { summaryText, writtenBy: 'model' as const }
-        const outcome = planSummary(context, { ...text, span, countTokens, createId: createCounterIds() })
-        const content = renderContent({ kind: 'summary', content: summaryText })
-        const isShorter = countTokens({ role: 'user', content }) < span.tokens
-        if (outcome.outcome === 'edit') expect(outcome.plan.tokensAfter).toBeLessThan(context.tokens)
-        else expect(outcome.code).toBe(words === 0 ? 'context.summary_empty' : 'context.summary_not_shorter')
-        expect(outcome.outcome).toBe(words > 0 && isShorter ? 'edit' : 'refused')
-        if (words > 0 && countText(summaryText) <= summaryTokensMax(span, countTokens)) expect(isShorter).toBe(true)
-      }),
+      fc.property(
+        operations(),
+        fc.nat(200),
+        fc.integer({ min: -4, max: 8 }),
+        fc.boolean(),
+        (asked, anyWords, near, isNear) => {
+          const last = runHistory(asked).at(-1)
+          if (last === undefined) return
+          const context = contextOf(last.after)
+          const span = selectSummarySpan(context, { span: 'all' })
+          if (span.outcome === 'refused') return
+          // A word is a token or a little less: these are about as long as the span.
+          const words = isNear ? Math.max(0, summaryTokensMax(span, countTokens) + near) : anyWords
+          const summaryText = 'word '.repeat(words).trim()
+          const text = { summaryText, writtenBy: 'model' as const }
+          const outcome = planSummary(context, { ...text, span, countTokens, createId: createCounterIds() })
+          const content = renderContent({ kind: 'summary', content: summaryText })
+          const isShorter = countTokens({ role: 'user', content }) < span.tokens
+          if (outcome.outcome === 'edit') expect(outcome.plan.tokensAfter).toBeLessThan(context.tokens)
+          else expect(outcome.code).toBe(words === 0 ? 'context.summary_empty' : 'context.summary_not_shorter')
+          expect(outcome.outcome).toBe(words > 0 && isShorter ? 'edit' : 'refused')
+          if (words > 0 && countText(summaryText) <= summaryTokensMax(span, countTokens)) expect(isShorter).toBe(true)
+        },
+      ),
       { numRuns: 300 },
     )
   })

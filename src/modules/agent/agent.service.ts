@@ -7,7 +7,7 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/
 import { agentNotFound, erasureNotFound } from './agent.errors.ts'
 import { findAgent, listAgents, updateAgent } from './agent.repository.ts'
 import type { Agent, AgentDefaults, Erasure } from './agent-types.ts'
-import { completeErasure, eraseAgentRows, findErasure, lockAgent } from './erasure.repository.ts'
+import { completeErasure, eraseAgentRows, findErasure, lockAgent, lockSessions } from './erasure.repository.ts'
 
 export type AgentServiceOptions = {
   readonly database: Database
@@ -45,6 +45,7 @@ export const createAgentService = (options: AgentServiceOptions) => {
   const eraseRows = async (tenantId: string, agentId: string): Promise<Erasure | null> => {
     const erasure = await database.transact(tenantId, async (tx) => {
       if (!(await lockAgent(tx, agentId))) return null
+      await lockSessions(tx, agentId)
       return eraseAgentRows(tx, { agentId, erasureId: createId('era') })
     })
     if (erasure !== null) forgetTexts(tenantId)

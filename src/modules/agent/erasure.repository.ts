@@ -53,6 +53,9 @@ export const eraseAgentRows = async (
     ), gone_call as (
       delete from tool_call using gone_session where tool_call.tenant_id = ${tx.tenantId}
         and tool_call.session_id = gone_session.session_id returning 1
+    ), gone_reward as (
+      delete from reward using gone_session where reward.tenant_id = ${tx.tenantId}
+        and reward.session_id = gone_session.session_id returning 1
     ), gone_answer as (
       delete from idempotency_key where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
     )
@@ -67,17 +70,24 @@ export const eraseAgentRows = async (
       jsonb_build_object('store', 'context_edits', 'removed', (select count(*) from gone_edit)),
       jsonb_build_object('store', 'steps', 'removed', (select count(*) from gone_step)),
       jsonb_build_object('store', 'tool_calls', 'removed', (select count(*) from gone_call)),
+      jsonb_build_object('store', 'rewards', 'removed', (select count(*) from gone_reward)),
       jsonb_build_object('store', 'stored_answers', 'removed', (select count(*) from gone_answer)))
     from gone_agent
     returning *`)
   return rows[0] === undefined ? null : toErasure(rows[0])
 }
 
-/** Takes the agent's row first, as every writer does, so that the erasure sees all that was committed. */
+/** Takes the agent's row first, as every writer of memories does, so that the erasure sees all that was committed. */
 export const lockAgent = async (tx: TenantTransaction, agentId: string): Promise<boolean> => {
   const rows = await tx.query(sql`
     select 1 from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for update`)
   return rows.length === 1
+}
+
+/** Takes the rows of the agent's sessions, which writers of messages, steps and rewards hold until they have committed. */
+export const lockSessions = async (tx: TenantTransaction, agentId: string): Promise<void> => {
+  await tx.query(sql`
+    select 1 from session where tenant_id = ${tx.tenantId} and agent_id = ${agentId} order by session_id for update`)
 }
 
 export const findErasure = async (tx: TenantTransaction, erasureId: string): Promise<Erasure | null> => {

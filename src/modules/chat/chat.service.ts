@@ -126,7 +126,8 @@ export const createChatService = ({ sessions, contexts, policy, streams }: ChatS
       const { runId, feed } = await streams.start(caller, await prepare(caller, request))
       if (caller.signal.aborted) feed.cancel()
       caller.signal.addEventListener('abort', feed.cancel, { once: true })
-      const reader = feed.read(0, idleMs)
+      // The run is cancelled and not left, so that its end is read too, and told to a client whose time is up.
+      const reader = feed.read(0, { idleMs, signal: new AbortController().signal })
       return { runId, events: restOf(reader, await readBeginning(reader)) }
     },
 

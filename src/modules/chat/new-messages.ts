@@ -44,22 +44,45 @@ export const seenByClient = (
     .filter(({ role, content, toolCalls }) => role !== 'assistant' || content.trim() !== '' || toolCalls.length > 0)
 }
 
-/** A streamed answer may begin with what the model said before it called a tool, so its end decides. */
-const isSameAssistant = (sent: NewMessage, known: KnownMessage): boolean => {
-  const knownIds = callsOf(known).map(({ id }) => id)
-  if (callsOf(sent).length > 0) return callsOf(sent).every(({ id }) => knownIds.includes(id))
-  const [said, stored] = [sent.content.trim(), known.content.trim()]
-  return knownIds.length === 0 && stored !== '' && said.endsWith(stored)
+/** A message as it is compared: equal texts have equal numbers, so that long ones are compared once. */
+type Compared = {
+  readonly role: NewMessage['role']
+  readonly text: string
+  readonly textNumber: number
+  readonly callIds: readonly string[]
+  readonly toolCallId: string | null | undefined
 }
 
-const isSame = (sent: NewMessage, known: KnownMessage): boolean => {
+const createComparer = () => {
+  const numbers = new Map<string, number>()
+  const numberOf = (text: string): number => {
+    const number = numbers.get(text) ?? numbers.size
+    numbers.set(text, number)
+    return number
+  }
+  return (message: Pick<NewMessage, 'role' | 'content' | 'toolCalls' | 'toolCallId'>): Compared => {
+    const text = message.content.trim()
+    const callIds = callsOf(message).map(({ id }) => id)
+    return { role: message.role, text, textNumber: numberOf(text), callIds, toolCallId: message.toolCallId }
+  }
+}
+
+/** A streamed answer may begin with what the model said before it called a tool, so its end decides. */
+const isSameAssistant = (sent: Compared, known: Compared): boolean => {
+  if (sent.callIds.length > 0) return sent.callIds.every((id) => known.callIds.includes(id))
+  if (known.callIds.length > 0 || known.text === '') return false
+  return (
+    sent.textNumber === known.textNumber || (sent.text.length > known.text.length && sent.text.endsWith(known.text))
+  )
+}
+
+const isSame = (sent: Compared, known: Compared): boolean => {
   if (sent.role !== known.role) return false
   if (sent.role === 'assistant') return isSameAssistant(sent, known)
-  if (sent.role === 'tool') return sent.toolCallId === known.toolCallId
-  return sent.content.trim() === known.content.trim()
+  return sent.role === 'tool' ? sent.toolCallId === known.toolCallId : sent.textNumber === known.textNumber
 }
 
-type Conversation = { readonly sent: readonly NewMessage[]; readonly known: readonly KnownMessage[] }
+type Conversation = { readonly sent: readonly Compared[]; readonly known: readonly Compared[] }
 
 const isRunOf = ({ sent, known }: Conversation): boolean =>
   sent.every((message, index) => {
@@ -92,18 +115,19 @@ const lookedUp = ({ sent, known }: Conversation): number => {
   return recognised
 }
 
-const isAnswered = (question: NewMessage, known: readonly KnownMessage[]): boolean => {
+const isAnswered = (question: Compared, known: readonly Compared[]): boolean => {
   const place = known.findLastIndex((message) => isSame(question, message))
   return known.slice(place + 1).some(({ role }) => role === 'assistant')
 }
 
-const newInConversation = (conversation: Conversation): readonly NewMessage[] => {
+/** How many of the last messages that were sent are new. */
+const countNew = (conversation: Conversation): number => {
   const { sent, known } = conversation
   const overlap = overlapOf(conversation)
   const recognised = overlap > 0 && overlap >= commonStartOf(conversation) ? overlap : lookedUp(conversation)
   const last = sent.at(-1)
   const isAskedAgain = recognised === sent.length && last?.role === 'user' && isAnswered(last, known)
-  return sent.slice(isAskedAgain ? -1 : recognised)
+  return isAskedAgain ? 1 : sent.length - recognised
 }
 
 const isSaying = ({ role, content, toolCalls }: NewMessage): boolean =>
@@ -112,10 +136,10 @@ const isSaying = ({ role, content, toolCalls }: NewMessage): boolean =>
 /** `known`: what the client has seen of the session, in order, with every system message. */
 export const newMessagesOf = (known: readonly KnownMessage[], sent: readonly NewMessage[]): readonly NewMessage[] => {
   const isSystem = ({ role }: Pick<NewMessage, 'role'>) => role === 'system'
-  const conversation = newInConversation({
-    sent: sent.filter((message) => !isSystem(message) && isSaying(message)),
-    known: known.filter((message) => !isSystem(message)),
-  })
+  const compared = createComparer()
+  const said = sent.filter((message) => !isSystem(message) && isSaying(message))
+  const seen = known.filter((message) => !isSystem(message))
+  const newCount = countNew({ sent: said.map(compared), known: seen.map(compared) })
   const rules = new Set(known.filter(isSystem).map(({ content }) => content.trim()))
   const isNewRule = ({ content }: NewMessage): boolean => {
     const isNew = !rules.has(content.trim())
@@ -123,6 +147,6 @@ export const newMessagesOf = (known: readonly KnownMessage[], sent: readonly New
     return isNew
   }
   // By identity: one text may be there twice, once known and once new.
-  const fresh = new Set(conversation)
+  const fresh = new Set(said.slice(said.length - newCount))
   return sent.filter((message) => (isSystem(message) ? isNewRule(message) : fresh.has(message)))
 }

@@ -1,3 +1,4 @@
+import { toSnakeCase } from '../../shared/snake-case.ts'
 import { messageBytesMax, type NewMessageBody } from '../session/session.schemas.ts'
 import { messageTooLarge } from './context.errors.ts'
 import type { StoredEdit, StoredMessage } from './context.repository.ts'
@@ -42,7 +43,7 @@ export const toEditBody = (edit: StoredEdit) => ({
   tokens_before: edit.tokensBefore,
   tokens_after: edit.tokensAfter,
   prefill_from_position: edit.prefillFromPosition,
-  details: edit.details,
+  details: toSnakeCase(edit.details) as Record<string, unknown>,
   ...(edit.undoneBy === null ? {} : { undone_by: edit.undoneBy }),
   created_at: edit.createdAt,
 })

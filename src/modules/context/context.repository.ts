@@ -232,3 +232,16 @@ export const listEdits = async (
     order by context_version limit ${limit}`)
   return rows.map(toEdit)
 }
+
+/** The edits with these ids, and those that added one of these messages, by the version they made. */
+export const findEdits = async (
+  tx: TenantTransaction,
+  { sessionId, editIds, messageIds }: { sessionId: string; editIds: readonly string[]; messageIds: readonly string[] },
+): Promise<readonly StoredEdit[]> => {
+  const rows = await tx.query<EditRow>(sql`
+    select * from context_edit
+    where tenant_id = ${tx.tenantId} and session_id = ${sessionId}
+      and (edit_id = any(${editIds}::text[]) or added_message_ids && ${messageIds}::text[])
+    order by context_version`)
+  return rows.map(toEdit)
+}

@@ -7,7 +7,7 @@
  * and a memory that is a piece of an ordered source is also judged by its surroundings, because an answer often stands
  * beside the words of the question rather than among them:
  *   score = (own + around + 0.7 x best own of its source) / 2.4,
- *   around = 0.3 x beyond x (own of the adjacent pieces, and half of the next ones)
+ *   around = 0.3 x beyond x (own of the adjacent pieces and of another at the same position, and half of the next ones)
  *            + 0.4 x own of the piece before, if that asks something; 0.7 at most,
  *   beyond = the share of the source that lies outside these five pieces: in a short source all pieces are near each
  *            other, so nearness tells none of them from the rest.
@@ -99,7 +99,8 @@ function hybridScores(candidates: readonly Candidate[]): number[] {
 }
 
 function scoreInSource(source: SourcePosition, ownScore: number, evidence: SourceEvidence): number {
-  const total = ownScore + aroundOf(source.position, evidence) + sourceWeight * evidence.best
+  const total =
+    ownScore + aroundOf({ position: source.position, own: ownScore }, evidence) + sourceWeight * evidence.best
   const isAnswerable = source.asks === true && source.position + 1 < evidence.length
   // Rounding alone could lift a sum of perfect parts above 1.
   return Math.min(1, (total * (isAnswerable ? askingFactor : 1)) / (1 + aroundMax + sourceWeight))
@@ -120,36 +121,44 @@ function ownScores(candidates: readonly Candidate[]): number[] {
 }
 
 type Piece = { readonly own: number; readonly asks: boolean }
+/** What stands at one position: the strongest piece, and the own score of the next strongest. */
+type Place = { readonly best: Piece; readonly next: number }
 /** `length`: what is known of it, one more than the last position among the hits. */
-type SourceEvidence = { best: number; length: number; readonly pieces: Map<number, Piece> }
+type SourceEvidence = { best: number; length: number; readonly places: Map<number, Place> }
 
-/** Two memories may claim one position (a piece stored twice): the stronger one stands for it. */
+/** Several memories may stand at one position: a piece stored twice, or facts that were saved together. */
 function groupBySource(candidates: readonly Candidate[], own: readonly number[]): Map<string, SourceEvidence> {
   const sources = new Map<string, SourceEvidence>()
   candidates.forEach(({ source }, index) => {
     if (source === null) return
-    const evidence = sources.get(source.sourceId) ?? { best: 0, length: 0, pieces: new Map<number, Piece>() }
+    const evidence = sources.get(source.sourceId) ?? { best: 0, length: 0, places: new Map<number, Place>() }
     const piece = { own: own[index] ?? 0, asks: source.asks === true }
     evidence.best = Math.max(evidence.best, piece.own)
     evidence.length = Math.max(evidence.length, source.position + 1)
-    evidence.pieces.set(source.position, strongerOf(piece, evidence.pieces.get(source.position)))
+    evidence.places.set(source.position, withPiece(evidence.places.get(source.position), piece))
     sources.set(source.sourceId, evidence)
   })
   return sources
 }
 
-/** Of two equally strong ones that which asks, so that the sequence of the hits decides nothing. */
-function strongerOf(piece: Piece, other: Piece | undefined): Piece {
-  if (other === undefined || piece.own > other.own) return piece
-  return piece.own === other.own && piece.asks ? piece : other
+/** Of two equally strong ones that which asks is best, so that the sequence of the hits decides nothing. */
+function withPiece(place: Place | undefined, piece: Piece): Place {
+  if (place === undefined) return { best: piece, next: 0 }
+  const { best, next } = place
+  const isBetter = piece.own > best.own || (piece.own === best.own && piece.asks)
+  return isBetter ? { best: piece, next: best.own } : { best, next: Math.max(next, piece.own) }
 }
 
-function aroundOf(position: number, { length, pieces }: SourceEvidence): number {
+/** The strongest other piece at the position of one with this score. */
+const besideOf = ({ best, next }: Place, own: number): number => (own >= best.own ? next : best.own)
+
+function aroundOf({ position, own }: { position: number; own: number }, { length, places }: SourceEvidence): number {
+  const place = places.get(position)
   const near = neighbourWeights.reduce(
-    (sum, [offset, weight]) => sum + weight * (pieces.get(position + offset)?.own ?? 0),
-    0,
+    (sum, [offset, weight]) => sum + weight * (places.get(position + offset)?.best.own ?? 0),
+    place === undefined ? 0 : besideOf(place, own),
   )
-  const before = pieces.get(position - 1)
+  const before = places.get(position - 1)?.best
   const asked = before?.asks === true ? askedWeight * before.own : 0
   const beyond = Math.max(0, 1 - windowPieces / length)
   return Math.min(aroundMax, aroundWeight * beyond * near + asked)

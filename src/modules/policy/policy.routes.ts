@@ -32,8 +32,11 @@ const lastEventId = Type.Object({
   ),
 })
 
-async function* eventsOf({ runId, feed }: StartedStream, after: number): AsyncGenerator<ServerSentEvent | null> {
-  for await (const numbered of feed.read(after, heartbeatMs))
+async function* eventsOf(
+  { runId, feed }: StartedStream,
+  { after, signal }: { after: number; signal: AbortSignal },
+): AsyncGenerator<ServerSentEvent | null> {
+  for await (const numbered of feed.read(after, { idleMs: heartbeatMs, signal }))
     yield numbered === null ? null : toServerSentEvent(runId, numbered)
 }
 
@@ -102,7 +105,10 @@ export const registerPolicyRoutes = (app: App, dependencies: PolicyRoutesDepende
       const body = request.body as PolicyRunBody
       if (wantsEvents(request)) {
         const { stream, after } = await openStream(request, body, sessionId)
-        return sendEvents(reply as unknown as FastifyReply, eventsOf(stream, after)) as never
+        return sendEvents(
+          reply as unknown as FastifyReply,
+          eventsOf(stream, { after, signal: callerOf(request).signal }),
+        ) as never
       }
       const run = await policy.run(callerOf(request), fromRunBody(body, { sessionId, defaults, turnsNow: null }))
       return toRunBody(run) as never

@@ -9,6 +9,8 @@ export type NumberedEvent = { readonly number: number; readonly event: RunEvent 
 
 export type RunFeedOptions = { readonly graceMs: number; readonly aheadMax: number }
 
+export type ReadOptions = { readonly idleMs: number; readonly signal: AbortSignal }
+
 export type RunFeed = ReturnType<typeof createRunFeed>
 
 export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
@@ -56,11 +58,15 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
     tellAll()
   }
 
-  /** Events after a number, those that are there and those to come; null whenever `idleMs` pass without one. */
-  async function* read(after: number, idleMs: number): AsyncGenerator<NumberedEvent | null> {
+  /**
+   * Events after a number, those that are there and those to come; null whenever `idleMs` pass without one. Ends with the
+   * run, or when the reader's signal aborts: an iteration that waits could not be ended otherwise.
+   */
+  async function* read(after: number, { idleMs, signal }: ReadOptions): AsyncGenerator<NumberedEvent | null> {
     const reader = join(after)
+    signal.addEventListener('abort', tellAll, { once: true })
     try {
-      for (;;) {
+      while (!signal.aborted) {
         const next = events[reader.position]
         if (next !== undefined) {
           yield next
@@ -70,6 +76,7 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
         else if (!(await changed(idleMs))) yield null
       }
     } finally {
+      signal.removeEventListener('abort', tellAll)
       leave(reader)
     }
   }

@@ -9,6 +9,7 @@ import { sessionClosed } from '../session/session.errors.ts'
 import {
   findCalls,
   type Generation,
+  noteContextAfter,
   openStep,
   type RecordedCall,
   type StepDoor,
@@ -74,8 +75,9 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
       const append = message !== null
       const begun = { sessionId, stepId, stepOrder: opened.stepOrder, append, assistantMessageId: null }
       if (opened.outcome === 'exists' || message === null) return begun
-      const { messages } = await contexts.appendTo(tx, session, [message])
-      return { ...begun, assistantMessageId: messages[0]?.messageId ?? null }
+      const appended = await contexts.appendTo(tx, session, [message])
+      await noteContextAfter(tx, { sessionId, stepId, contextVersion: appended.session.context.version })
+      return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null }
     })
 
   return async (caller, turn) => {

@@ -78,8 +78,8 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
       select ${tx.tenantId}, ${step.sessionId}, ${step.stepId}, next_step, ${step.door}, ${step.think}, ${step.answer},
         ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion},
         ${generation?.runId}, ${generation?.turn}::integer, ${generation?.model}, ${generation?.modelVersion}::bigint,
-        ${generation?.promptVersion}, ${json(generation?.situation)}::jsonb, ${generation?.promptMessageIds}::text[],
-        ${json(generation?.clientTools)}::jsonb, ${generation?.promptTokenIds}::integer[], ${generation?.output},
+        ${generation?.promptVersion}, ${json(generation?.situation)}::json, ${generation?.promptMessageIds}::text[],
+        ${json(generation?.clientTools)}::json, ${generation?.promptTokenIds}::integer[], ${generation?.output},
         ${generation?.tokenIds}::integer[], ${generation?.logprobs}::double precision[], ${generation?.finishReason},
         ${json(generation?.sampling)}::jsonb, ${json(generation?.usage)}::jsonb
       from turn returning step_order
@@ -87,6 +87,16 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
     select (select step_order from existing) as existing, (select step_order from recorded) as opened`)
   if (row?.opened != null) return { outcome: 'opened', stepOrder: row.opened }
   return row?.existing == null ? { outcome: 'refused' } : { outcome: 'exists', stepOrder: row.existing }
+}
+
+/** The context's version after what the step has done to it so far. */
+export const noteContextAfter = async (
+  tx: TenantTransaction,
+  step: { readonly sessionId: string; readonly stepId: string; readonly contextVersion: number },
+): Promise<void> => {
+  await tx.query(sql`
+    update step set context_version_after = ${step.contextVersion}
+    where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and step_id = ${step.stepId}`)
 }
 
 /** Adds one call to a step, in the transaction of the call's effect. */

@@ -71,6 +71,18 @@ describe('hybrid ranking', () => {
     )
   })
 
+  it('facts that were saved together speak for each other, and none for itself', () => {
+    const far = Array.from({ length: 8 }, (_, index) => hit(`far-${index}`, 0.01, at('talk', 20 + index)))
+    const scoreOf = (sparse: readonly IndexHit[]) =>
+      rankMemories('hybrid', { dense: [], sparse: [...sparse, ...far] }).find(({ memoryId }) => memoryId === 'a')
+        ?.score ?? 0
+    const alone = scoreOf([hit('a', 0.5, at('talk', 3)), hit('b', 1, at('talk', 12))])
+    const together = scoreOf([hit('a', 0.5, at('talk', 3)), hit('b', 1, at('talk', 3))])
+    const adjacent = scoreOf([hit('a', 0.5, at('talk', 3)), hit('b', 1, at('talk', 4))])
+    expect(together).toBeGreaterThan(alone)
+    expect(together).toBeCloseTo(adjacent, 9)
+  })
+
   it('scores a memory without a source the same, whatever the sources of the others', () => {
     fc.assert(
       fc.property(anyAnswer, (answer) => {
