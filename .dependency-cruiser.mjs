@@ -11,6 +11,7 @@ const allowed = {
   context: ['session', 'agent', 'tenant', 'idempotency'],
   trajectory: ['context', 'session', 'agent', 'tenant', 'idempotency'],
   policy: ['tool', 'context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
+  chat: ['policy', 'tool', 'context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
   tool: ['context', 'memory', 'trajectory', 'session', 'agent', 'tenant', 'idempotency'],
 }
 

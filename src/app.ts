@@ -13,12 +13,13 @@ import { routeNotFound, toAppError } from './http/http-errors.ts'
 import { createOriginCheck } from './http/mcp-origin.ts'
 import { registerMcpRoutes } from './http/mcp-routes.ts'
 import type { Metrics } from './http/metrics.ts'
-import { problemBodyOf } from './http/problem.ts'
+import { openAiErrorOf, problemBodyOf } from './http/problem.ts'
 import { createRateLimit } from './http/rate-limit.ts'
 import { type RequestLife, type RequestLifeOptions, registerRequestLife } from './http/request-life.ts'
 import { type App, metricsAccess, publicAccess } from './http/route.ts'
 import { problemSchema } from './http/route-schemas.ts'
 import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
+import { registerChatRoutes } from './modules/chat/chat.routes.ts'
 import { registerContextRoutes } from './modules/context/context.routes.ts'
 import { fromMessageBody } from './modules/context/context-body.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
@@ -61,11 +62,15 @@ const sendProblem = (error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (problem.status >= 500) request.log.error({ failure: describeError(problem) }, problem.code)
   if (problem.status === 401) void reply.header('WWW-Authenticate', 'Bearer')
   if (problem.retryAfterSeconds !== undefined) void reply.header('Retry-After', problem.retryAfterSeconds)
+  const isForOpenAi = request.routeOptions?.config?.errorForm === 'openai'
+  // OpenAI's clients try again by status alone unless they are told.
+  if (isForOpenAi) void reply.header('X-Should-Retry', String(problem.retryable))
+  const openAiPart = isForOpenAi ? { error: openAiErrorOf(problem) } : {}
   return reply
     .header('X-Request-Id', request.id)
     .code(problem.status)
     .type('application/problem+json')
-    .send(JSON.stringify(problemBodyOf(problem, request.id)))
+    .send(JSON.stringify({ ...problemBodyOf(problem, request.id), ...openAiPart }))
 }
 
 const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }: AppOptions) =>
@@ -146,6 +151,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerTrajectoryRoutes(app, modules)
   registerMcpRoutes(app, { door: modules, isOriginAllowed: createOriginCheck(options.mcpOrigins) })
   registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
+  registerChatRoutes(app, { ...modules, policyDefaults: options.policyDefaults, clock: systemClock })
 }
 
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {

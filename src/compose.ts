@@ -1,6 +1,7 @@
 /** Wires the modules over given ports; knows no driver. The service and the tests are put together by this alone. */
 import type { Logger } from 'pino'
 import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
+import { type ChatService, createChatService } from './modules/chat/chat.service.ts'
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
 import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
@@ -89,6 +90,7 @@ export type Modules = {
   readonly policy: PolicyService
   readonly modelTokens: ModelTokens
   readonly runStreams: RunStreams
+  readonly chat: ChatService
   readonly indexer: Indexer
   readonly indexKeeper: IndexKeeper
   readonly reconciler: Reconciler
@@ -201,6 +203,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     modelTokens,
     createId,
   })
+  const sessions = createSessionService({
+    database,
+    idempotency,
+    createId,
+    defaultBudgetTokens: settings.budgetTokens,
+  })
+  const chatStreams = createRunStreams({ policy, createId, resumeMs: 0 })
   return {
     keys,
     tenants,
@@ -208,12 +217,13 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     memories,
     search,
     transfer: createMemoryTransfer({ database, tokenizer, quota, clock, createId, onWrite }),
-    sessions: createSessionService({ database, idempotency, createId, defaultBudgetTokens: settings.budgetTokens }),
+    sessions,
     contexts,
     tools,
     policy,
     modelTokens,
     runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
+    chat: createChatService({ sessions, contexts, policy, streams: chatStreams }),
     trajectories: createTrajectoryService({ database, idempotency, createId, rebuildPrompt }),
     indexer,
     indexKeeper: createIndexKeeper({

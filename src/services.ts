@@ -69,7 +69,7 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
   const embedder = measured(parts.embedder, metrics)
   const settings = { ...config, indexKeepMs }
   const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, settings)
-  const { tenants, indexer, indexKeeper, maintenance, modelTokens, runStreams } = modules
+  const { tenants, indexer, indexKeeper, maintenance, modelTokens, runStreams, chat } = modules
   await indexKeeper.prepare()
   const first = await tenants.ensureFirst({ isOperatorKeyGiven: config.operatorKey !== null })
   const operatorHash = config.operatorKey === null ? await tenants.readOperatorKeyHash() : hashOf(config.operatorKey)
@@ -105,6 +105,7 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
     },
     close: async () => {
       await runStreams.close()
+      await chat.close()
       await built.app.close()
       await modelTokens.flush()
       await maintenance.stop()

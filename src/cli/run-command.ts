@@ -13,7 +13,11 @@ export class UsageError extends Error {
 export type ServiceOptions = { readonly url?: string | undefined; readonly key?: string | undefined }
 
 /** `cleanupClient` still works after the command's signal aborted. */
-export type Clients = { readonly client: HttpClient; readonly cleanupClient: HttpClient }
+export type Clients = {
+  readonly client: HttpClient
+  readonly cleanupClient: HttpClient
+  readonly service: { readonly baseUrl: string; readonly key: string }
+}
 
 /** Hands `work` clients of the service at `url`, or of one that is started for it and stopped after it. */
 export const withService = async <T>(
@@ -26,6 +30,7 @@ export const withService = async <T>(
   const clientsOf = (service: { readonly baseUrl: string; readonly key: string }): Clients => ({
     client: createHttpClient({ ...service, signal }),
     cleanupClient: createHttpClient(service),
+    service,
   })
   if (url !== undefined && key !== undefined) return work(clientsOf({ baseUrl: url, key }))
   announce('starting a service of its own, with everything embedded and temporary data')

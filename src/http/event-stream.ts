@@ -19,10 +19,21 @@ async function* texts(events: AsyncIterable<ServerSentEvent | null>): AsyncGener
 export const wantsEvents = ({ headers }: FastifyRequest): boolean =>
   headers.accept?.includes('text/event-stream') === true
 
-/** Null in `events` is a heartbeat. The iteration is ended when the client goes away. */
-export const sendEvents = (reply: FastifyReply, events: AsyncIterable<ServerSentEvent | null>): FastifyReply =>
+async function* plainTexts(data: AsyncIterable<string | null>): AsyncGenerator<string> {
+  for await (const one of data) yield one === null ? heartbeat : `data: ${one}\n\n`
+}
+
+const sendTexts = (reply: FastifyReply, texts: AsyncIterable<string>): FastifyReply =>
   reply
     .type('text/event-stream; charset=utf-8')
     .header('Cache-Control', 'no-store')
     .header('X-Accel-Buffering', 'no')
-    .send(Readable.from(texts(events)))
+    .send(Readable.from(texts))
+
+/** Null in `events` is a heartbeat. The iteration is ended when the client goes away. */
+export const sendEvents = (reply: FastifyReply, events: AsyncIterable<ServerSentEvent | null>): FastifyReply =>
+  sendTexts(reply, texts(events))
+
+/** Events of data alone, without id and name. Null is a heartbeat. */
+export const sendData = (reply: FastifyReply, data: AsyncIterable<string | null>): FastifyReply =>
+  sendTexts(reply, plainTexts(data))

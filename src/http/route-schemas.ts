@@ -11,6 +11,17 @@ export const problemSchema = Type.Object(
     detail: Type.String({ description: 'What is wrong and what to do.' }),
     request_id: Type.String(),
     errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+    error: Type.Optional(
+      Type.Object(
+        {
+          message: Type.String(),
+          type: Type.String(),
+          code: Type.String(),
+          param: Type.Union([Type.String(), Type.Null()]),
+        },
+        { description: "The same for OpenAI's clients; on their paths alone." },
+      ),
+    ),
   },
   {
     $id: 'Problem',

@@ -44,6 +44,8 @@ export type OperatorCaller = {
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    /** Problem documents carry `error` as well, as OpenAI's clients read it. */
+    errorForm?: 'openai'
   }
   interface FastifyRequest {
     caller: Caller | null

@@ -56,7 +56,10 @@ export const composePrompt = (
 ): Prompt => {
   const { messages } = renderContext(context)
   const own = messages.filter(({ role }) => role === 'system').map(({ content }) => content)
-  const system: ChatMessage = { role: 'system', content: [systemPrompt(situation.format), ...own].join('\n\n') }
+  const system: ChatMessage = {
+    role: 'system',
+    content: [systemPrompt(situation.format, extraTools), ...own].join('\n\n'),
+  }
   const rest = messages.filter(({ role }) => role !== 'system')
   const note: ChatMessage = { role: 'user', content: situationNote(situation) }
   if (situation.format === 'native')

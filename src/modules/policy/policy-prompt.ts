@@ -2,6 +2,7 @@
  * What the policy is told, in words of its own. The texts are part of what a model is trained on, so each set has a
  * version, which every step records; a changed text is a new version. docs/policy.md shows them.
  */
+import type { ChatTool } from '../../ports/language-model.ts'
 import { formatTools } from '../tool/tool-formats.ts'
 
 export const promptVersion = 'v1'
@@ -38,9 +39,18 @@ const toolList = (): string =>
 
 const textTools = `The tools, one a line:\n${toolList()}`
 
+/** Functions of the client's own, told in the same form; nothing without them, so that the prompt is as it was trained. */
+const clientToolList = (clientTools: readonly ChatTool[]): readonly string[] => {
+  if (clientTools.length === 0) return []
+  const lines = clientTools.map(({ function: { name, description, parameters } }) =>
+    JSON.stringify({ name, description, parameters }),
+  )
+  return [`The user's application has tools too. Their results come from it:\n${lines.join('\n')}`]
+}
+
 /** The rules, without tools for `native`, where the endpoint itself shows them. */
-export const systemPrompt = (format: WireFormat): string =>
-  format === 'native' ? rules : [rules, textFormat, textTools].join('\n\n')
+export const systemPrompt = (format: WireFormat, clientTools: readonly ChatTool[] = []): string =>
+  format === 'native' ? rules : [rules, textFormat, textTools, ...clientToolList(clientTools)].join('\n\n')
 
 export type Situation = {
   readonly format: WireFormat

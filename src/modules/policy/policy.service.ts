@@ -86,9 +86,10 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
 
   const runLeased = async (caller: Caller, run: Run): Promise<RunResult> => {
     const { request, runId, emit } = run
-    const { sessionId, input } = request
+    const { sessionId } = request
     const deadline = AbortSignal.timeout(request.deadlineMs)
     const working: Caller = { ...caller, idempotency: null, signal: AbortSignal.any([caller.signal, deadline]) }
+    const input = typeof request.input === 'function' ? await request.input(working) : request.input
     if (input.length > 0) await contexts.append(working, { sessionId, messages: input, expected: null })
     const progress: Progress = { steps: [], last: null }
     const turns = takeTurns(working, run, progress)
@@ -104,6 +105,9 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
   }
 
   return {
+    /** The name of the model; null: none is configured. */
+    findModel: (): string | null => model?.model ?? null,
+
     ensureConfigured: (): LanguageModel => {
       if (model === null) throw inferenceNotConfigured()
       return model

@@ -1,4 +1,5 @@
 import type { ChatTool, Sampling } from '../../ports/language-model.ts'
+import type { Caller } from '../../shared/caller.ts'
 import type { ToolCallMessage } from '../../shared/chat.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
@@ -8,8 +9,8 @@ import type { FinishReason } from './run-state.ts'
 
 export type RunRequest = {
   readonly sessionId: string
-  /** Appended to the context before the first turn. */
-  readonly input: readonly NewMessage[]
+  /** Appended to the context before the first turn; a function is asked for it when the run holds the session. */
+  readonly input: readonly NewMessage[] | ((caller: Caller) => Promise<readonly NewMessage[]>)
   readonly mode: RunMode
   /** Told to the model, which is asked to answer on the last. */
   readonly turnsMax: number

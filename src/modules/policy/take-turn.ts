@@ -13,6 +13,7 @@ import type { ToolService } from '../tool/tool.service.ts'
 import type { CallAnswer } from '../tool/tool-answers.ts'
 import type { Generation } from '../trajectory/step.repository.ts'
 import { askModel } from './ask-model.ts'
+import { takeClientCalls } from './client-calls.ts'
 import { composePrompt } from './compose-prompt.ts'
 import type { createPromptFitter } from './fit-prompt.ts'
 import { promptVersion, type Situation } from './policy-prompt.ts'
@@ -70,6 +71,16 @@ const messageOf = (parsed: ReadReply, clientCalls: readonly ToolCallMessage[]): 
   return { ...own, content, toolCalls }
 }
 
+/** The client's own functions are told apart by name, whether the model called natively or by tags in its text. */
+const readTurn = (reply: ChatReply, { format, clientTools }: RunRequest, callIdPrefix: string) => {
+  const names = new Set(clientTools.map((tool) => tool.function.name))
+  const isClients = ({ function: { name } }: ToolCallMessage) => names.has(name)
+  const ownCalls = reply.toolCalls.filter((call) => !isClients(call))
+  const parsed = readReply({ ...reply, toolCalls: ownCalls }, { format, callIdPrefix })
+  const { read, clientCalls } = takeClientCalls(parsed, names)
+  return { read, clientCalls: [...reply.toolCalls.filter(isClients), ...clientCalls] }
+}
+
 export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) => {
   const generationOf = (
     { runId, request }: Run,
@@ -121,13 +132,7 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
     const stepId = createId('stp')
     const asked = await ask(caller, run, { state, stepId })
     const { reply, snapshot } = asked
-    const clientNames = new Set(request.clientTools.map((tool) => tool.function.name))
-    const clientCalls = reply.toolCalls.filter((call) => clientNames.has(call.function.name))
-    const ownCalls = reply.toolCalls.filter((call) => !clientNames.has(call.function.name))
-    const read = readReply(
-      { ...reply, toolCalls: ownCalls },
-      { format: request.format, callIdPrefix: stepId.replace('stp_', 'call_') },
-    )
+    const { read, clientCalls } = readTurn(reply, request, stepId.replace('stp_', 'call_'))
     const decision: Decision =
       clientCalls.length > 0 ? { kind: 'finish', reason: 'answer', answer: null } : decide(state, read)
     const parsed = { ...read, answer: decision.kind === 'finish' ? decision.answer : null }

@@ -1,0 +1,86 @@
+/** How a chat looks: what the agent thinks is dim, what it does to memory and context stands on lines of its own. */
+import type { RunEventBody } from './chat-events.ts'
+import { pressureBar } from './demo-screen.ts'
+import type { ContextBody } from './wire-types.ts'
+
+const codes = { bold: '1', dim: '2', red: '31', cyan: '36', yellow: '33' } as const
+type Colour = keyof typeof codes
+
+const charactersMax = 160
+
+/** One line of at most 160 characters. */
+export const shortened = (text: string): string => {
+  const line = text.replace(/\s+/g, ' ').trim()
+  return line.length <= charactersMax ? line : `${line.slice(0, charactersMax - 1)}…`
+}
+
+export type ChatScreenOptions = { readonly write: (text: string) => unknown; readonly hasColours: boolean }
+
+export type ChatScreen = ReturnType<typeof createChatScreen>
+
+export const createChatScreen = ({ write, hasColours }: ChatScreenOptions) => {
+  /** What is being written piece by piece; null: the cursor is at the start of a line. */
+  let flowing: 'thinking' | 'token' | null = null
+  let hasSpoken = false
+
+  const paint = (colour: Colour | null, text: string) =>
+    hasColours && colour !== null ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text
+
+  const endFlow = (): void => {
+    if (flowing !== null) write('\n')
+    flowing = null
+  }
+
+  const line = (text: string, colour: Colour | null = null): void => {
+    endFlow()
+    write(`${paint(colour, text)}\n`)
+  }
+
+  const flow = (kind: 'thinking' | 'token', text: string): void => {
+    if (flowing !== kind) {
+      endFlow()
+      write(paint('bold', kind === 'token' ? 'agent> ' : '  thinks '))
+    }
+    flowing = kind
+    hasSpoken ||= kind === 'token'
+    write(paint(kind === 'thinking' ? 'dim' : null, text))
+  }
+
+  const context = (label: string, measure: ContextBody): void =>
+    line(`  ${label} ${pressureBar(measure)}`, measure.pressure > 0.8 ? 'yellow' : 'dim')
+
+  const ended = (reason: string | undefined): void => {
+    endFlow()
+    if (reason !== undefined && reason !== 'answer') line(`  the run ended without an answer: ${reason}`, 'yellow')
+  }
+
+  const showResult = ({ status, result, problem }: Extract<RunEventBody, { type: 'tool.result' }>['data']): void => {
+    if (status === 'ok') line(`    -> ${shortened(JSON.stringify(result))}`)
+    else line(`    -> failed: ${shortened(problem?.detail ?? '')}`, 'red')
+  }
+
+  const beginStep = ({ context: measure }: { readonly context: ContextBody }): void => {
+    endFlow()
+    hasSpoken = false
+    if (measure.pressure > 0.8) context('context', measure)
+  }
+
+  const showAnswer = ({ answer }: { readonly answer: string }): void => {
+    endFlow()
+    if (!hasSpoken) line(`agent> ${answer}`)
+  }
+
+  const show = (event: RunEventBody): void => {
+    if (event.type === 'step.started') beginStep(event.data)
+    else if (event.type === 'token' || event.type === 'thinking') flow(event.type, event.data.text)
+    else if (event.type === 'tool.called')
+      line(`  ${event.data.name} ${shortened(JSON.stringify(event.data.arguments))}`, 'cyan')
+    else if (event.type === 'tool.result') showResult(event.data)
+    else if (event.type === 'context.edited') context('context', event.data.context)
+    else if (event.type === 'answer') showAnswer(event.data)
+    else if (event.type === 'error') line(`  failed: ${event.data.detail}`, 'red')
+    else if (event.type === 'done') ended(event.data.finish_reason)
+  }
+
+  return { line, context, show }
+}

@@ -1,0 +1,106 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { sendData } from '../../http/event-stream.ts'
+import { scopeMissing } from '../../http/http-errors.ts'
+import { openAiErrorOf } from '../../http/problem.ts'
+import { type App, callerOf, tenantAccess } from '../../http/route.ts'
+import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import type { Clock } from '../../shared/clock.ts'
+import { clientIdPattern } from '../../shared/ids.ts'
+import { refTo } from '../../shared/schema.ts'
+import type { PolicyDefaults } from '../policy/policy-body.ts'
+import { sessionHeaderMissing } from './chat.errors.ts'
+import { type ChatCompletionBody, chatComponents } from './chat.schemas.ts'
+import type { ChatRequest, ChatService } from './chat.service.ts'
+import { type ChatFrame, toCompletion } from './chat-body.ts'
+import { chunksOf } from './chat-chunks.ts'
+import { readChatRequest } from './read-chat-request.ts'
+
+export type ChatRoutesDependencies = {
+  readonly chat: ChatService
+  readonly policyDefaults: PolicyDefaults
+  readonly clock: Clock
+}
+
+const heartbeatMs = 15_000
+
+const chatHeaders = Type.Object({
+  'agemem-session': Type.Optional(
+    Type.String({ pattern: clientIdPattern, description: 'The session that the chat belongs to. Required.' }),
+  ),
+  'agemem-agent': Type.Optional(
+    Type.String({ pattern: clientIdPattern, description: 'Creates the session for this agent on first use.' }),
+  ),
+})
+
+const headerOf = (value: string | string[] | undefined): string | null => (typeof value === 'string' ? value : null)
+
+/** @throws AppError `chat.session_missing` (400), `auth.scope_missing` (403) */
+const placeOf = (request: FastifyRequest): Pick<ChatRequest, 'sessionId' | 'agentId'> => {
+  const sessionId = headerOf(request.headers['agemem-session'])
+  const agentId = headerOf(request.headers['agemem-agent'])
+  if (sessionId === null) throw sessionHeaderMissing()
+  return { sessionId, agentId }
+}
+
+const completionResponse = {
+  description: 'The answer; or, with `stream`, its chunks as server-sent events, `[DONE]` last.',
+  content: {
+    'application/json': { schema: { $ref: 'ChatCompletion' } },
+    'text/event-stream': { schema: { type: 'string' } },
+  },
+}
+
+const registerModelsRoute = (app: App, { chat }: ChatRoutesDependencies): void => {
+  app.route({
+    method: 'GET',
+    url: '/v1/models',
+    config: { access: tenantAccess('policy:run'), errorForm: 'openai' },
+    schema: {
+      operationId: 'listModels',
+      summary: 'List the models, as OpenAI does',
+      tags: ['policy'],
+      response: { 200: refTo<object>('ModelList'), ...problems() },
+    },
+    handler: async () => {
+      const model = chat.findModel()
+      const data = model === null ? [] : [{ id: model, object: 'model', created: 0, owned_by: 'agemem' }]
+      return { object: 'list', data }
+    },
+  })
+}
+
+export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencies): void => {
+  const { chat, policyDefaults, clock } = dependencies
+  for (const component of chatComponents) app.addSchema(component)
+  registerModelsRoute(app, dependencies)
+
+  app.route({
+    method: 'POST',
+    url: '/v1/chat/completions',
+    config: { access: tenantAccess('policy:run'), errorForm: 'openai' },
+    schema: {
+      operationId: 'createChatCompletion',
+      summary: 'Chat with the agent of a session, as with OpenAI',
+      tags: ['policy'],
+      headers: chatHeaders,
+      body: refTo<ChatCompletionBody>('ChatCompletionRequest'),
+      response: { 200: completionResponse, ...bodyProblems(404, 409, 502) },
+    },
+    handler: async (request, reply) => {
+      const caller = callerOf(request)
+      const place = placeOf(request)
+      if (place.agentId !== null && !caller.scopes.includes('session:write')) throw scopeMissing('session:write')
+      const { isStreamed, wantsUsage, ...asked } = readChatRequest(request.body, policyDefaults)
+      const frame: ChatFrame = {
+        sessionId: place.sessionId,
+        model: chat.findModel() ?? asked.model,
+        created: Math.floor(clock.nowMs() / 1000),
+      }
+      if (!isStreamed) return toCompletion(await chat.complete(caller, { ...place, ...asked }), frame) as never
+      const { runId, events } = await chat.stream(caller, { ...place, ...asked }, { idleMs: heartbeatMs })
+      const data = chunksOf(events, { ...frame, runId, wantsUsage }, openAiErrorOf)
+      return sendData(reply as unknown as FastifyReply, data) as never
+    },
+  })
+}
