@@ -5,7 +5,7 @@ import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
 import { toUtc } from '../../shared/moment.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryInvalid } from './memory.errors.ts'
-import type { NewMemoryRow } from './memory.repository.ts'
+import type { NewMemoryRow } from './memory-row.ts'
 import type { NewMemory } from './memory-types.ts'
 
 export const contentCharactersMax = 32_768

@@ -14,8 +14,10 @@ import type { CreateId } from '../../shared/ids.ts'
 import { canonicalJson } from '../../shared/json-limits.ts'
 import { toUtc } from '../../shared/moment.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
-import { insertMemories, listMemories, lockKnownIds, type NewMemoryRow } from './memory.repository.ts'
 import { newMemoryRow } from './memory-input.ts'
+import { insertMemories, lockKnownIds } from './memory-insert.repository.ts'
+import { listMemories } from './memory-list.repository.ts'
+import type { NewMemoryRow } from './memory-row.ts'
 import type { Memory, NewMemory } from './memory-types.ts'
 
 const pageSize = 500

@@ -7,17 +7,10 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryNotFound, memoryVersionMismatch, memoryVersionNotFound } from './memory.errors.ts'
-import {
-  deleteMemories,
-  findMemory,
-  listMemories,
-  listVersions,
-  lockMemory,
-  type MemoryListFilter,
-  updateMemory,
-} from './memory.repository.ts'
+import { deleteMemories, findMemory, lockMemory, updateMemory } from './memory.repository.ts'
 import type { MemoryAdditions } from './memory-additions.ts'
 import { ensureStorable, expiryOf } from './memory-input.ts'
+import { listMemories, listVersions, type MemoryListFilter } from './memory-list.repository.ts'
 import type { Memory, MemoryChange, MemoryVersion } from './memory-types.ts'
 
 /** `*`: whatever version is there. */

@@ -5,7 +5,8 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
-import { listIndexedRevisions, restartClock } from './index.repository.ts'
+import { listIndexedRevisions } from './index.repository.ts'
+import { restartClock } from './index-lease.repository.ts'
 import { type AgentClockRow, listAgentClocks } from './system.repository.ts'
 
 export type ConsistencyReport = {
