@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http, idMatching } from '../support/http.ts'
+import { anyVersion, codeOf, createHttp, expectStatus, type Http, idMatching, once } from '../support/http.ts'
 
 describe('tools over HTTP', () => {
   let test: TestApp
@@ -138,6 +138,58 @@ describe('tools over HTTP', () => {
     const answer = await call(tool, payload)
     expect(codeOf(answer)).toEqual([422, 'tool.invalid_arguments'])
     expect(answer.data.errors).not.toEqual([])
+  })
+
+  describe('with If-Match', () => {
+    const facts = 'Ana lives in Porto and sails on Sundays. '.repeat(20)
+    const made = { id: 'c1', type: 'function', function: { name: 'Add_memory', arguments: '{"content":"x"}' } }
+    const writes = [
+      ['tools/add_memory', { content: 'x' }],
+      ['tools/update_memory', { memory_id: `mem_${'0'.repeat(32)}`, content: 'x' }],
+      ['tools/delete_memory', { memory_id: `mem_${'0'.repeat(32)}`, confirmation: true }],
+      ['tools/retrieve_memory', { query: 'x' }],
+      ['tools/summary_context', { span: 'all' }],
+      ['tools/filter_context', { criteria: 'x' }],
+      ['tool_calls', { tool_calls: [made], append: true }],
+    ] as const
+
+    it('a stale version is a 412 for every tool and turn, another form a 400, and nothing is done', async () => {
+      await say(facts, 'What now?')
+      const read = async () => [(await http.get(`${session}/context`)).payload, (await http.get(agent)).payload]
+      const before = await read()
+      for (const [path, payload] of writes) {
+        const send = (ifMatch: string) => http.post(`${session}/${path}`, payload, { 'if-match': ifMatch })
+        expect([path, ...codeOf(await send('"v7"'))]).toEqual([path, 412, 'context.version_mismatch'])
+        expect([path, ...codeOf(await send('7'))]).toEqual([path, 400, 'request.invalid_if_match'])
+      }
+      expect(await read()).toEqual(before)
+    })
+
+    it('the version that is there, or any, goes through', async () => {
+      await say(facts, facts, 'What now?')
+      const at = (version: number) => ({ 'if-match': `"v${version}"` })
+      expectStatus(await http.post(`${session}/tools/add_memory`, { content: 'x' }, at(1)), 200)
+      expectStatus(await http.post(`${session}/tools/summary_context`, { span: 'all' }, at(1)), 200)
+      expectStatus(await http.post(`${session}/tool_calls`, { tool_calls: [made], append: true }, at(2)), 200)
+      expectStatus(await http.post(`${session}/tools/add_memory`, { content: 'y' }, anyVersion), 200)
+    })
+  })
+
+  it('M2: what is sent again after the session was closed, or under a version that has passed, is answered as before', async () => {
+    const made = { id: 'c1', type: 'function', function: { name: 'Add_memory', arguments: '{"content":"x"}' } }
+    const tool = () =>
+      http.post(`${session}/tools/add_memory`, { content: 'Kept' }, { ...once(`${session}.1`), 'if-match': '"v0"' })
+    const turn = () =>
+      http.post(
+        `${session}/tool_calls`,
+        { tool_calls: [made], append: true },
+        { ...once(`${session}.2`), 'if-match': '"v0"' },
+      )
+    const first = [expectStatus(await tool(), 200).payload, expectStatus(await turn(), 200).payload]
+    expectStatus(await http.post(`${session}/close`), 200)
+    expect([(await tool()).payload, (await turn()).payload]).toEqual(first)
+    expect((await http.get(agent)).data.memory_count).toBe(2)
+    expect(codeOf(await call('add_memory', { content: 'Late' }))).toEqual([409, 'session.closed'])
   })
 
   it('refuses no body, an unknown tool, and a session_id of another form', async () => {
