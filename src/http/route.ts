@@ -40,6 +40,8 @@ export type OperatorCaller = {
 declare module 'fastify' {
   interface FastifyContextConfig {
     access?: Access
+    /** A POST that does the same when it is sent again, and so takes no Idempotency-Key. */
+    repeatsSafely?: boolean
   }
   interface FastifyRequest {
     caller: Caller | null

@@ -75,13 +75,45 @@ describe('tools over HTTP', () => {
     expect(answer.headers.etag).toBe('"v1"')
     expect(answer.json().result).toEqual({
       memories: [
-        { memory_id, content: 'Ana drinks tea', metadata: { x: 1, type: 'habit' }, score: expect.any(Number) },
+        {
+          ...{ memory_id, version: 1, content: 'Ana drinks tea' },
+          ...{ metadata: { x: 1, type: 'habit' }, score: expect.any(Number) },
+        },
       ],
       already_in_context: [],
       message_id: idMatching('msg'),
     })
     const again = await result('retrieve_memory', { query: 'drinks tea', top_k: 1, metadata_filter: { x: 1 } })
     expect(again).toEqual({ memories: [], already_in_context: [memory_id], message_id: null })
+    await result('update_memory', { memory_id, content: 'Ana drinks tea no more' })
+    const changed = await result('retrieve_memory', { query: 'drinks tea', top_k: 1, metadata_filter: { x: 1 } })
+    expect(changed).toMatchObject({
+      memories: [{ memory_id, version: 2, content: 'Ana drinks tea no more' }],
+      already_in_context: [],
+    })
+    const { messages } = (await http.get(`${session}/context`)).json()
+    expect(messages.at(-1).content).toContain('Ana drinks tea no more')
+  })
+
+  it('what a client appends of a RETRIEVE shows the version that it carries', async () => {
+    const { memory_id } = await result('add_memory', { content: 'Ana drinks tea' })
+    const retrieve = (id: string) => ({
+      ...{ id, type: 'function' },
+      function: { name: 'Retrieve_memory', arguments: '{"query":"tea"}' },
+    })
+    const ask = async (id: string) => {
+      const tool_calls = [retrieve(id)]
+      const step = expectStatus(await http.post(`${session}/tool_calls`, { tool_calls }), 200).json()
+      const [{ content }] = step.messages
+      const answer = { role: 'tool', name: 'Retrieve_memory', tool_call_id: id, content }
+      await http.post(`${session}/messages`, { messages: [{ role: 'assistant', content: null, tool_calls }, answer] })
+      return JSON.parse(content)
+    }
+    await result('update_memory', { memory_id, content: 'Ana drinks green tea' })
+    expect((await ask('c1')).memories).toMatchObject([{ memory_id, version: 2 }])
+    expect(await ask('c2')).toMatchObject({ memories: [], already_in_context: [memory_id] })
+    await result('update_memory', { memory_id, content: 'Ana drinks black tea' })
+    expect((await ask('c3')).memories).toMatchObject([{ memory_id, version: 3 }])
   })
 
   it('summary_context replaces the span by a shorter summary', async () => {
@@ -190,6 +222,29 @@ describe('tools over HTTP', () => {
     expect([(await tool()).payload, (await turn()).payload]).toEqual(first)
     expect((await http.get(agent)).data.memory_count).toBe(2)
     expect(codeOf(await call('add_memory', { content: 'Late' }))).toEqual([409, 'session.closed'])
+  })
+
+  it('filter_context without an embedder, or with a slow one, says so and changes nothing', async () => {
+    const slow = await createTestApp({ settings: { embedTimeoutMs: 50 } })
+    const client = createHttp(slow, (await slow.makeKey()).key)
+    const messages = [{ role: 'user', content: 'lunch plans' }, ...[{ role: 'user', content: 'What now?' }]]
+    await client.post('/v1/sessions', { agent_id: 'a', session_id: 's', messages })
+    const before = (await client.get('/v1/sessions/s/context')).payload
+    for (const behaviour of ['unavailable', 'hangs'] as const) {
+      slow.modules.embedder.behaviour = behaviour
+      const answer = await client.post('/v1/sessions/s/tools/filter_context', { criteria: 'lunch' })
+      expect([behaviour, ...codeOf(answer)]).toEqual([behaviour, 503, 'embedder.unavailable'])
+      expect((await client.get('/v1/sessions/s/context')).payload).toBe(before)
+      expect(answer.headers['retry-after']).toBe('1')
+      const turn = {
+        tool_calls: [
+          { id: 'c', type: 'function', function: { name: 'Filter_context', arguments: '{"criteria":"x"}' } },
+        ],
+      }
+      const step = expectStatus(await client.post('/v1/sessions/s/tool_calls', turn), 200).json()
+      expect(step.calls[0].problem.code).toBe('embedder.unavailable')
+    }
+    await slow.close()
   })
 
   it('refuses no body, an unknown tool, and a session_id of another form', async () => {

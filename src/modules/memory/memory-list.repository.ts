@@ -15,17 +15,29 @@ export type MemoryListFilter = {
   readonly now: string
 }
 
-/** By id, which is creation order, from after `after` (`` starts). */
+/** A memory's place in the order of creation. */
+export type CreationPlace = { readonly createdAt: string; readonly memoryId: string }
+
+export type ListOrder = 'asc' | 'desc'
+
+/** Before all memories, in either order. */
+export const startOf = (order: ListOrder): CreationPlace => ({
+  createdAt: order === 'asc' ? '-infinity' : 'infinity',
+  memoryId: '',
+})
+
+/** By creation, those of one moment by id, from after `after`. */
 export const listMemories = async (
   tx: TenantTransaction,
-  { filter, after, limit, order }: { filter: MemoryListFilter; after: string; limit: number; order: 'asc' | 'desc' },
+  { filter, after, limit, order }: { filter: MemoryListFilter; after: CreationPlace; limit: number; order: ListOrder },
 ): Promise<readonly Memory[]> => {
   const metadata = JSON.stringify(filter.metadata ?? {})
   const rows =
     order === 'asc'
       ? await tx.query<StoredRow>(sql`
           select * from stored_memory
-          where tenant_id = ${tx.tenantId} and agent_id = ${filter.agentId} and memory_id > ${after}
+          where tenant_id = ${tx.tenantId} and agent_id = ${filter.agentId}
+            and (created_at, memory_id) > (${after.createdAt}::timestamptz, ${after.memoryId})
             and (expires_at is null or expires_at > ${filter.now}::timestamptz)
             and (${filter.memoryType}::text is null or memory_type = ${filter.memoryType})
             and not exists (select 1 from jsonb_each(${metadata}::jsonb) as wanted
@@ -33,11 +45,11 @@ export const listMemories = async (
             and (${filter.createdAfter}::timestamptz is null or created_at > ${filter.createdAfter}::timestamptz)
             and (${filter.createdBefore}::timestamptz is null or created_at < ${filter.createdBefore}::timestamptz)
             and (${filter.indexState}::text is null or index_state = ${filter.indexState})
-          order by memory_id limit ${limit}`)
+          order by created_at, memory_id limit ${limit}`)
       : await tx.query<StoredRow>(sql`
           select * from stored_memory
           where tenant_id = ${tx.tenantId} and agent_id = ${filter.agentId}
-            and (${after} = '' or memory_id < ${after})
+            and (created_at, memory_id) < (${after.createdAt}::timestamptz, ${after.memoryId})
             and (expires_at is null or expires_at > ${filter.now}::timestamptz)
             and (${filter.memoryType}::text is null or memory_type = ${filter.memoryType})
             and not exists (select 1 from jsonb_each(${metadata}::jsonb) as wanted
@@ -45,7 +57,7 @@ export const listMemories = async (
             and (${filter.createdAfter}::timestamptz is null or created_at > ${filter.createdAfter}::timestamptz)
             and (${filter.createdBefore}::timestamptz is null or created_at < ${filter.createdBefore}::timestamptz)
             and (${filter.indexState}::text is null or index_state = ${filter.indexState})
-          order by memory_id desc limit ${limit}`)
+          order by created_at desc, memory_id desc limit ${limit}`)
   return rows.map(toMemory)
 }
 

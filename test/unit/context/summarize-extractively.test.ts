@@ -13,7 +13,7 @@ const message = (role: SummarizableMessage['role'], content: string, contextPosi
   kind: 'appended',
   toolCalls: null,
   toolCallId: null,
-  recalledMemoryIds: [],
+  recalledMemories: [],
 })
 
 const talk = [
@@ -85,7 +85,11 @@ describe('the extractive summary', () => {
     })
     const recalled = [
       { ...callOf('call_1', 'Retrieve_memory', 3), kind: 'recall' as const },
-      { ...resultOf('call_1', memories, 4), kind: 'recall' as const, recalledMemoryIds: ['mem_0198f2'] },
+      {
+        ...resultOf('call_1', memories, 4),
+        kind: 'recall' as const,
+        recalledMemories: [{ memoryId: 'mem_0198f2', version: 1 }],
+      },
     ]
     const span = [
       message('user', 'The landlord gives us the keys a week later. What date did we have for the move?', 2),
