@@ -249,16 +249,19 @@ describe('many memories over HTTP', () => {
       expect(years(await exported('mixed'))).toEqual(oldestFirst)
     })
 
-    it.each([[['2020-01-01', 'mem_1']], [['2020-13-45T00:00:00Z', 'mem_1']], [['infinity', '']], [['mem_1']]])(
-      'a forged cursor %j of a list is a 400',
-      async (keys) => {
-        const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
-        expect(codeOf(await http.get(`/v1/agents/mixed/memories?cursor=${cursor}`))).toEqual([
-          400,
-          'request.invalid_cursor',
-        ])
-      },
-    )
+    it.each([
+      [['2020-01-01', 'mem_1']],
+      [['2021-02-30T00:00:00Z', 'mem_1']],
+      [['0000-01-01T00:00:00Z', 'mem_1']],
+      [['infinity', '']],
+      [['mem_1']],
+    ])('a forged cursor %j of a list is a 400', async (keys) => {
+      const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
+      expect(codeOf(await http.get(`/v1/agents/mixed/memories?cursor=${cursor}`))).toEqual([
+        400,
+        'request.invalid_cursor',
+      ])
+    })
 
     it('is refused without NDJSON, and for an agent_id of another form', async () => {
       expect((await http.post('/v1/agents/a/memories/import')).statusCode).toBe(415)

@@ -6,6 +6,7 @@ import { isJsonObject } from '../../shared/json-limits.ts'
 import type { Context, ShownMemory } from './context-types.ts'
 
 const oldestVersion = 1
+const idPattern = /^mem_[0-9a-f]{32}$/
 
 const parsedJson = (text: string): unknown => {
   try {
@@ -17,7 +18,8 @@ const parsedJson = (text: string): unknown => {
 
 const memoriesIn = (content: string): readonly Readonly<Record<string, unknown>>[] | null => {
   const result = parsedJson(content)
-  return isJsonObject(result) && Array.isArray(result.memories) ? result.memories.filter(isJsonObject) : null
+  if (!isJsonObject(result) || !Array.isArray(result.memories)) return null
+  return result.memories.filter(isJsonObject).filter(({ memory_id }) => idPattern.test(String(memory_id)))
 }
 
 /**

@@ -37,13 +37,19 @@ export type MemoryServiceOptions = {
 
 export type MemoryService = ReturnType<typeof createMemoryService>
 
-const momentPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/
+const momentPattern = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/
+
+/** A moment in the form in which the database gives it, and none that a Date would carry over into the next month. */
+const isStoredMoment = (text: string): boolean => {
+  const ms = momentPattern.test(text) ? Date.parse(text) : Number.NaN
+  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 19) === text.slice(0, 19)
+}
 
 const placeOf = (cursor: string | null, order: ListOrder): CreationPlace => {
   const start = startOf(order)
   if (cursor === null) return start
   const [createdAt, memoryId] = decodeCursor(cursor, [start.createdAt, start.memoryId] as const)
-  if (!momentPattern.test(createdAt) || Number.isNaN(Date.parse(createdAt))) throw invalidCursor()
+  if (!isStoredMoment(createdAt)) throw invalidCursor()
   return { createdAt, memoryId }
 }
 
