@@ -81,6 +81,20 @@ create table idempotency_key (
 create index idempotency_key_by_expiry on idempotency_key (expires_at);
 create index idempotency_key_by_agent on idempotency_key (tenant_id, agent_id);
 
+-- A key is believed for a moment after its tenant's deletion has begun, and requests may be under way. What a tenant
+-- begins with, an agent or a key, can come into being only while the tenant is active: the lock makes the deletion wait
+-- for what is being written, so that it sees and erases all of it. All else hangs on an agent's or session's row.
+create function ensure_tenant_active() returns trigger language plpgsql as $$
+begin
+  perform 1 from tenant where tenant_id = new.tenant_id and status = 'active' for share;
+  if not found then
+    raise exception 'the tenant is not active' using errcode = 'AM001';
+  end if;
+  return null;
+end $$;
+create trigger only_of_an_active_tenant after insert on api_key
+  for each row execute function ensure_tenant_active();
+
 call isolate_by_tenant('tenant');
 call isolate_by_tenant('api_key');
 call isolate_by_tenant('audit_event');

@@ -35,6 +35,10 @@ create unique index agent_by_space on agent (tenant_id, space_id);
 create index agent_behind_its_clock on agent (lease_until nulls first)
   where revision > indexed_revision or revision > embedded_revision;
 
+-- Not for the upsert that finds the agent there.
+create trigger only_of_an_active_tenant after insert on agent
+  for each row execute function ensure_tenant_active();
+
 create table memory (
   tenant_id text not null,
   agent_id text not null,
@@ -58,6 +62,7 @@ create table memory (
   expires_at timestamptz,
   primary key (tenant_id, agent_id, memory_id)
 );
+create index memory_by_creation on memory (tenant_id, agent_id, created_at, memory_id);
 create index memory_by_revision on memory (tenant_id, agent_id, revision);
 create index memory_by_source on memory (tenant_id, agent_id, source_id, source_position) where source_id is not null;
 create index memory_by_content on memory (tenant_id, agent_id, content_hash);

@@ -41,8 +41,8 @@ create table message (
     check (state in ('in_context', 'summarized', 'filtered', 'reset', 'undone')),
   -- The edit that took it out of the context; null while it is in.
   edit_id text,
-  -- Memories that this message shows to the model.
-  recalled_memory_ids text[] not null default '{}',
+  -- Memories that this message shows to the model: [{memory_id, version}].
+  recalled_memories jsonb not null default '[]',
   -- The context version that this message came in with.
   entered_version bigint not null,
   created_at timestamptz not null default now(),

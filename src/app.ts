@@ -24,6 +24,7 @@ import { registerContextRoutes } from './modules/context/context.routes.ts'
 import { fromMessageBody } from './modules/context/context-body.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
 import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.ts'
+import { registerMemoryItemRoutes } from './modules/memory/memory-item.routes.ts'
 import { registerMemoryTransferRoutes } from './modules/memory/memory-transfer.routes.ts'
 import { registerPolicyRoutes } from './modules/policy/policy.routes.ts'
 import type { PolicyDefaults } from './modules/policy/policy-body.ts'
@@ -140,6 +141,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerKeyRoutes(app, modules)
   registerAgentRoutes(app, modules)
   registerMemoryRoutes(app, modules)
+  registerMemoryItemRoutes(app, modules)
   registerMemoryTransferRoutes(app, modules)
   registerMemoryAdminRoutes(app, modules)
   registerSessionRoutes(app, {

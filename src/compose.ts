@@ -148,7 +148,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     duplicateThreshold: () => settings.duplicateThreshold ?? embedder.thresholds.duplicate,
     onWrite,
   })
-  const memories = createMemoryService({ database, idempotency, tokenizer, clock, additions })
+  const memories = createMemoryService({ database, idempotency, tokenizer, quota, clock, additions })
   const agents = createAgentService({
     database,
     vectorIndex,

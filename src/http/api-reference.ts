@@ -51,8 +51,8 @@ const isWrite = (access: Access): boolean =>
 
 /** Adds to a route's schema what follows from what the route declares. */
 const completed = (schema: FastifySchema, { method, config }: RouteOptions): FastifySchema => {
-  const { access = publicAccess } = config ?? {}
-  const takesKey = method === 'POST' && isWrite(access)
+  const { access = publicAccess, repeatsSafely = false } = config ?? {}
+  const takesKey = method === 'POST' && isWrite(access) && !repeatsSafely
   const { properties, ...headers } = (schema.headers ?? { type: 'object' }) as { properties?: object }
   return {
     ...schema,

@@ -46,6 +46,8 @@ declare module 'fastify' {
     access?: Access
     /** Problem documents carry `error` as well, as OpenAI's clients read it. */
     errorForm?: 'openai'
+    /** A POST that does the same when it is sent again, and so takes no Idempotency-Key. */
+    repeatsSafely?: boolean
   }
   interface FastifyRequest {
     caller: Caller | null

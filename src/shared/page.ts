@@ -11,7 +11,7 @@ export type Page<T> = { readonly data: readonly T[]; readonly nextCursor: string
 export const encodeCursor = (keys: readonly (string | number)[]): string =>
   Buffer.from(JSON.stringify(keys)).toString('base64url')
 
-const invalidCursor = () =>
+export const invalidCursor = () =>
   new AppError({
     code: 'request.invalid_cursor',
     status: 400,

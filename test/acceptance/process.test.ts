@@ -24,7 +24,8 @@ const expectNothingLeft = async (launched: Launched): Promise<void> => {
   await expect.poll(() => isAlive(postgresPid), { timeout: 10_000 }).toBe(false)
 }
 
-describe('the process', () => {
+// Starts of the service one after another and side by side: the runner's limit is for tests that start none.
+describe('the process', { timeout: 180_000 }, () => {
   afterEach(end, 60_000)
 
   it('npm start runs as root or a user, side by side on two folders, and leaves nothing on SIGTERM or SIGINT', async () => {

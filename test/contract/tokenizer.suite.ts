@@ -61,11 +61,9 @@ export const describeTokenizerContract = (name: string, create: () => Promise<To
       )
     })
 
-    it.each(['a', ' ', '.', '的', 'ab1 '])('128 KiB of "%s" is counted in time', async (text) => {
+    it.each(['a', ' ', '.', '的', 'ab1 '])('128 KiB of "%s" is counted', async (text) => {
       const tokenizer = await create()
-      const startedMs = performance.now()
       expect(tokenizer.countText(text.repeat(131_072 / text.length))).toBeGreaterThan(0)
-      expect(performance.now() - startedMs).toBeLessThan(3_000)
     })
 
     it('says whether it counts or estimates', async () => {

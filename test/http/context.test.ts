@@ -8,6 +8,7 @@ import {
   type Http,
   idMatching,
   moment,
+  once,
   readPages,
 } from '../support/http.ts'
 
@@ -135,11 +136,31 @@ describe('messages and context over HTTP', () => {
     expectStatus(await append(said('Fourth'), anyVersion), 201)
   })
 
+  it('M2: an append that is sent again answers as the first did, summary and all, also when the session is closed', async () => {
+    await http.post('/v1/sessions', { agent_id: 'a', session_id: 'pressed', options: { auto_summary_at: 0.001 } })
+    const url = '/v1/sessions/pressed'
+    const messages = said('Ana lives in Porto. '.repeat(20), 'Bo lives in Faro. '.repeat(20), 'Who lives where?')
+    const send = () => http.post(`${url}/messages`, { messages }, once('append'))
+    const first = expectStatus(await send(), 201)
+    expect(first.json().context.version).toBe(2)
+    const answers = [first.payload, first.headers.etag]
+    const again = expectStatus(await send(), 201)
+    expect([again.payload, again.headers.etag]).toEqual(answers)
+    expectStatus(await http.post(`${url}/messages`, { messages: said('More') }), 201)
+    const before = (await http.get(`${url}/context`)).payload
+    expect((await send()).payload).toBe(first.payload)
+    expectStatus(await http.post(`${url}/close`), 200)
+    expect((await send()).payload).toBe(first.payload)
+    expect((await http.get(`${url}/context`)).payload).toBe(before)
+  })
+
   it('a pinned message outlives a reset, which says what it took and can be undone', async () => {
     const { messages } = (await append([{ role: 'system', content: 'You help.' }, ...said('Keep', 'Lose')])).json()
     const [, keep, lose] = messages
     const pinned = expectStatus(await http.patch(`${session}/messages/${keep.message_id}`, { pinned: true }), 200)
-    expect(pinned.data).toEqual({ ...keep, pinned: true })
+    expect([pinned.data, pinned.headers.etag]).toEqual([{ ...keep, pinned: true }, '"v2"'])
+    const again = await http.patch(`${session}/messages/${keep.message_id}`, { pinned: true }, { 'if-match': '"v2"' })
+    expect([again.statusCode, again.headers.etag]).toEqual([200, '"v2"'])
     const before = (await context()).json()
     expect(before.version).toBe(2)
 

@@ -237,6 +237,32 @@ describe('many memories over HTTP', () => {
       expect((await exported('resumed')).map(({ content }) => content).sort()).toEqual(['First', 'Other', 'Second'])
     })
 
+    it('an imported memory stands in a list, and in an export, where its creation puts it', async () => {
+      await http.post('/v1/agents/mixed/memories', { content: 'Now' })
+      const lines = [2021, 2019, 2020].map((year) => ({ content: `${year}`, created_at: `${year}-05-01T00:00:00Z` }))
+      await send('mixed', [...lines, { content: '2020 too', created_at: '2020-05-01T00:00:00Z' }])
+      const years = (items: readonly object[]) =>
+        items.map((item) => String('content' in item && item.content).slice(0, 4))
+      const oldestFirst = ['2019', '2020', '2020', '2021', 'Now']
+      expect(years(await readPages(http, '/v1/agents/mixed/memories?order=asc'))).toEqual(oldestFirst)
+      expect(years(await readPages(http, '/v1/agents/mixed/memories'))).toEqual([...oldestFirst].reverse())
+      expect(years(await exported('mixed'))).toEqual(oldestFirst)
+    })
+
+    it.each([
+      [['2020-01-01', 'mem_1']],
+      [['2021-02-30T00:00:00Z', 'mem_1']],
+      [['0000-01-01T00:00:00Z', 'mem_1']],
+      [['infinity', '']],
+      [['mem_1']],
+    ])('a forged cursor %j of a list is a 400', async (keys) => {
+      const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
+      expect(codeOf(await http.get(`/v1/agents/mixed/memories?cursor=${cursor}`))).toEqual([
+        400,
+        'request.invalid_cursor',
+      ])
+    })
+
     it('is refused without NDJSON, and for an agent_id of another form', async () => {
       expect((await http.post('/v1/agents/a/memories/import')).statusCode).toBe(415)
       expect(codeOf(await send('-bad', [{ content: 'x' }]))).toEqual([400, 'request.invalid'])

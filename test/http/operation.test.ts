@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http } from '../support/http.ts'
+import { anyVersion, codeOf, createHttp, expectStatus, type Http, once } from '../support/http.ts'
 
 describe('operating the service over HTTP', () => {
   let test: TestApp
@@ -36,7 +36,7 @@ describe('operating the service over HTTP', () => {
     for (const content of ['One', 'Two']) await http.post('/v1/agents/a/memories', { content })
     await test.modules.indexer.drain()
     expect(expectStatus(await operator.get('/v1/admin/consistency'), 200).data).toEqual({
-      consistent: true,
+      ...{ consistent: true, complete: true, rebuilding: false },
       agents_checked: 1,
       agents_behind: 0,
       memories_checked: 2,
@@ -45,6 +45,7 @@ describe('operating the service over HTTP', () => {
       orphaned_in_index: 0,
     })
     expect(expectStatus(await operator.post('/v1/admin/reindex'), 202).data).toEqual({ agents: 1 })
+    expect((await operator.get('/v1/admin/consistency')).data).toMatchObject({ complete: false, agents_checked: 0 })
     await test.modules.indexer.drain()
     expect((await operator.get('/v1/admin/consistency')).data).toMatchObject({ consistent: true, memories_checked: 2 })
   })
@@ -86,6 +87,40 @@ describe('operating the service over HTTP', () => {
       expect((await http.get('/v1/usage')).data.memories).toBe(1)
     },
   )
+
+  it('the quota of stored bytes holds for memories that grow, by every door; those that shrink always may', async () => {
+    const http = createHttp(test, (await test.makeKey({ quotas: { storedBytesMax: 60 } })).key)
+    await http.post('/v1/sessions', { agent_id: 'a', session_id: 's' })
+    const memory_id = String((await http.post('/v1/agents/a/memories', { content: 'x'.repeat(50) })).data.memory_id)
+    const url = `/v1/agents/a/memories/${memory_id}`
+    const content = 'x'.repeat(200)
+    const refused = [
+      await http.patch(url, { content }, anyVersion),
+      await http.patch(url, { metadata: { note: content } }, anyVersion),
+      await http.post('/v1/sessions/s/tools/update_memory', { memory_id, content }),
+    ]
+    expect(refused.map(codeOf)).toEqual(refused.map(() => [429, 'quota.stored_bytes']))
+    expect((await http.get(url)).data.version).toBe(1)
+    expectStatus(await http.patch(url, { content: 'short' }, anyVersion), 200)
+    test.modules.clock.advance(6_000)
+    expectStatus(await http.patch(url, { content: 'x'.repeat(40) }, anyVersion), 200)
+    expectStatus(await http.post('/v1/agents/a/memories', { content: 'y'.repeat(15) }), 201)
+    expect(codeOf(await http.post(`${url}/revert`, { version: 1 }))).toEqual([429, 'quota.stored_bytes'])
+  })
+
+  it('an import that is sent again takes of the quota for what is missing alone', async () => {
+    const http = createHttp(test, (await test.makeKey({ quotas: { memoriesMax: 3 } })).key)
+    const send = (lines: readonly object[]) =>
+      http.post('/v1/agents/a/memories/import', lines.map((line) => JSON.stringify(line)).join('\n'), {
+        'content-type': 'application/x-ndjson',
+        ...once('i'),
+      })
+    const lines = [{ content: 'One' }, { content: 'Two' }, { content: 'Three' }]
+    expectStatus(await send(lines.slice(0, 2)), 200)
+    expectStatus(await send(lines), 200)
+    expectStatus(await send(lines), 200)
+    expect((await http.get('/v1/usage')).data.memories).toBe(3)
+  })
 
   it.each(['0000-01-01T00:00:00Z', '9999-12-31T23:59:59-12:00'])('a key cannot expire at %s', async (expires_at) => {
     const http = createHttp(test, (await test.makeKey()).key)

@@ -317,6 +317,26 @@ describe('tenants and keys', () => {
     expect((await ask(other, 'GET /v1/usage')).statusCode).toBe(200)
   })
 
+  it('M7: a key that another process still believes writes nothing of a tenant that is being deleted', async () => {
+    const { key, tenantId } = await test.makeKey()
+    const other = await createTestApp({ databaseUrl: test.modules.url, settings: { keyCacheMs: 60_000 } })
+    const send = (url: string, payload: object, type = 'application/json') =>
+      other.request(key, { method: 'POST', url, payload: JSON.stringify(payload), headers: { 'content-type': type } })
+    expect((await send('/v1/agents/a/memories', { content: 'Before' })).statusCode).toBe(201)
+    await operate(`DELETE /v1/admin/tenants/${tenantId}`)
+    await expect.poll(async () => (await operate(`GET /v1/admin/tenants/${tenantId}`)).data.status).toBe('deleted')
+    const late = [
+      await send('/v1/agents/a/memories', { content: 'orphan' }),
+      await send('/v1/agents/a/memories/batch', { memories: [{ content: 'orphan' }] }),
+      await send('/v1/agents/a/memories/import', { content: 'orphan' }, 'application/x-ndjson'),
+      await send('/v1/sessions', { agent_id: 'orphan' }),
+      await send('/v1/keys', { name: 'orphan', scopes: ['usage:read'] }),
+    ]
+    expect(late.map(codeOf)).toEqual(late.map(() => [409, 'tenant.not_active']))
+    expect(await dump(test.modules.url)).not.toContain('orphan')
+    await other.close()
+  })
+
   it('M7: maintenance goes on with an interrupted deletion, also in two processes at once, and leaves others alone', async () => {
     const { key, tenantId } = await test.makeKey()
     const { key: other } = await test.makeKey()

@@ -43,7 +43,7 @@ describe('the steps of a session', () => {
     ])
     const tail = (await read(sessionId)).messages.slice(-5)
     expect(tail.map(({ role }) => role)).toEqual(['assistant', 'tool', 'tool', 'tool', 'tool'])
-    expect(tail[2]?.recalledMemoryIds).toHaveLength(1)
+    expect(tail[2]?.recalledMemories).toHaveLength(1)
   })
 
   it('M2: a step that is sent again with its idempotency key runs no call twice', async () => {

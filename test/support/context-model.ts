@@ -193,6 +193,7 @@ const draftsOf = (asked: Operation, { history, createId }: Step): readonly NewMe
 
 const memoryOf = (number: number) => ({
   memoryId: `mem_${number}`,
+  version: 1,
   content: `fact ${number}`,
   metadata: {},
   score: 0.5,

@@ -3,8 +3,8 @@ import type { Embedder } from '../../src/ports/embedder.ts'
 import { AppError } from '../../src/shared/errors.ts'
 
 export type FakeEmbedder = Embedder & {
-  /** What the next calls do: answer, fail as a server that is away, or refuse texts that hold `poison`. */
-  behaviour: 'answers' | 'unavailable'
+  /** What the next calls do: answer (and refuse texts that hold `poison`), fail as a server that is away, or never end. */
+  behaviour: 'answers' | 'unavailable' | 'hangs'
   calls: number
 }
 
@@ -33,10 +33,18 @@ export const createFakeEmbedder = ({
     thresholds: { filter: 0.5, duplicate: 0.92 },
     behaviour: 'answers',
     calls: 0,
-    embed: async (texts) => {
+    embed: async (texts, _purpose, { signal } = {}) => {
       embedder.calls += 1
+      if (embedder.behaviour === 'hangs')
+        await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
       if (embedder.behaviour === 'unavailable')
-        throw new AppError({ code: 'embedder.unavailable', status: 503, retryable: true, detail: 'away' })
+        throw new AppError({
+          code: 'embedder.unavailable',
+          status: 503,
+          retryable: true,
+          retryAfterSeconds: 1,
+          detail: 'away',
+        })
       if (texts.some((text) => text.includes('poison')))
         throw new AppError({ code: 'embedder.refused', status: 422, detail: 'refused' })
       return texts.map((text) => vectorOf(text, dimensions))

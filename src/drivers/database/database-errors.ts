@@ -12,6 +12,9 @@ const deadlineStates = new Set([
   '25P03', // idle_in_transaction_session_timeout
 ])
 
+/** Raised by the migrations' own trigger. */
+const tenantNotActiveState = 'AM001'
+
 /** Connection exceptions, resources, operator intervention: the server is away or on its way out. */
 const isUnavailableState = (state: string) => /^(08|53|57|58)/.test(state)
 
@@ -45,6 +48,13 @@ export const translateDatabaseError = (error: unknown): AppError => {
       code: 'request.unsafe_text',
       status: 400,
       detail: 'A text holds a character that cannot be stored. Remove NUL characters and lone surrogates.',
+      cause: error,
+    })
+  if (state === tenantNotActiveState)
+    return new AppError({
+      code: 'tenant.not_active',
+      status: 409,
+      detail: 'The tenant is being deleted, or is deleted.',
       cause: error,
     })
   return brokenInvariant(`The database refused a statement (SQLSTATE ${state}).`, error)

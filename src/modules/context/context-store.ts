@@ -129,6 +129,8 @@ export const createContextStore = ({ database, tokenizer, createId }: ContextSto
   return {
     readContext,
     readSnapshot,
+    /** @throws AppError `context.version_mismatch` */
+    ensureExpected,
     /** @throws AppError `session.closed` */
     ensureOpen,
     /** The session under its lock. @throws AppError `session.closed`, `context.version_mismatch` */

@@ -20,6 +20,8 @@ export type MessageKind = 'appended' | 'summary' | 'recall'
 
 export type MessageToolCall = ToolCallMessage
 
+export type ShownMemory = { readonly memoryId: string; readonly version: number }
+
 export type ContextMessage = {
   readonly messageId: string
   readonly role: MessageRole
@@ -38,7 +40,7 @@ export type ContextMessage = {
   readonly editId: string | null
   readonly kind: MessageKind
   /** Memories that this message shows to the model. */
-  readonly recalledMemoryIds: readonly string[]
+  readonly recalledMemories: readonly ShownMemory[]
 }
 
 export type Context = {

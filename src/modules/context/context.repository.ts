@@ -24,7 +24,7 @@ type MessageRow = {
   readonly tokens: number
   readonly state: ContextMessage['state']
   readonly edit_id: string | null
-  readonly recalled_memory_ids: readonly string[]
+  readonly recalled_memories: readonly { readonly memory_id: string; readonly version: number }[]
   readonly created_at: string
 }
 
@@ -45,7 +45,7 @@ const toMessage = (row: MessageRow): StoredMessage => ({
   state: row.state,
   editId: row.edit_id,
   kind: row.kind,
-  recalledMemoryIds: row.recalled_memory_ids,
+  recalledMemories: row.recalled_memories.map(({ memory_id: memoryId, version }) => ({ memoryId, version })),
   createdAt: row.created_at,
 })
 
@@ -91,7 +91,7 @@ export const insertMessages = async (
 ): Promise<readonly StoredMessage[]> => {
   const rows = await tx.query<MessageRow>(sql`
     insert into message (tenant_id, session_id, entered_version, message_id, sequence, context_position, kind, role,
-      content, name, tool_calls, tool_call_id, pinned, tokens, recalled_memory_ids)
+      content, name, tool_calls, tool_call_id, pinned, tokens, recalled_memories)
     select ${tx.tenantId}, ${sessionId}, ${enteredVersion}, input.*
     from json_to_recordset(${JSON.stringify(
       messages.map((message) => ({
@@ -106,10 +106,10 @@ export const insertMessages = async (
         tool_call_id: message.toolCallId,
         pinned: message.pinned,
         tokens: message.tokens,
-        recalled_memory_ids: message.recalledMemoryIds,
+        recalled_memories: message.recalledMemories.map(({ memoryId, version }) => ({ memory_id: memoryId, version })),
       })),
     )}::json) as input(message_id text, sequence bigint, context_position bigint, kind text, role text, content text,
-      name text, tool_calls jsonb, tool_call_id text, pinned boolean, tokens integer, recalled_memory_ids text[])
+      name text, tool_calls jsonb, tool_call_id text, pinned boolean, tokens integer, recalled_memories jsonb)
     returning *`)
   return rows.map(toMessage)
 }

@@ -16,7 +16,7 @@ import { refTo } from '../../shared/schema.ts'
 import { sessionParams } from '../session/session.routes.ts'
 import type { NewMessageBody } from '../session/session.schemas.ts'
 import { toMeasureBody } from '../session/session-body.ts'
-import { contextComponents } from './context.schemas.ts'
+import { contextComponents, contextIfMatch } from './context.schemas.ts'
 import type { ContextService } from './context.service.ts'
 import { fromMessageBody, toEditBody, toMessageBody } from './context-body.ts'
 import { renderContext } from './render-context.ts'
@@ -30,9 +30,6 @@ const editParams = Type.Object({
   edit_id: Type.String({ pattern: idPattern('edt') }),
 })
 const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
-const ifMatch = Type.Object({
-  'if-match': Type.Optional(Type.String({ maxLength: 64, description: "The context's ETag that you read, or *." })),
-})
 
 export type ContextRoutesDependencies = {
   readonly contexts: ContextService
@@ -52,7 +49,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       summary: 'Append messages to the context',
       tags: ['context'],
       params: sessionParams,
-      headers: ifMatch,
+      headers: contextIfMatch,
       body: refTo<{ messages: NewMessageBody[] }>('MessageAppend'),
       response: {
         201: withHeaders('MessageAppendResult', 'Appended.', 'ETag', 'Location'),
@@ -101,19 +98,19 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       summary: 'Pin or unpin a message',
       tags: ['context'],
       params: messageParams,
-      headers: ifMatch,
+      headers: contextIfMatch,
       body: refTo<{ pinned: boolean }>('MessageChange'),
-      response: { 200: refTo<object>('Message'), ...bodyProblems(404, 409, 412) },
+      response: { 200: withHeaders('Message', 'The message as it is now.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
-    handler: async (request) => {
+    handler: async (request, reply) => {
       const { session_id: sessionId, message_id: messageId } = request.params
-      const message = await contexts.setPinned(callerOf(request), {
+      const { message, context } = await contexts.setPinned(callerOf(request), {
         sessionId,
         messageId,
         pinned: request.body.pinned,
         expected: parseIfMatch(request.headers['if-match']),
       })
-      return toMessageBody(message)
+      return reply.header('ETag', etagOf(context.version)).send(toMessageBody(message))
     },
   })
 
@@ -150,7 +147,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       summary: 'Empty the context; system and pinned messages and long-term memory stay',
       tags: ['context'],
       params: sessionParams,
-      headers: ifMatch,
+      headers: contextIfMatch,
       response: { 200: withHeaders('EditResult', 'What changed.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
     handler: async (request, reply) => {
@@ -192,7 +189,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
       summary: 'Undo an edit exactly',
       tags: ['context'],
       params: editParams,
-      headers: ifMatch,
+      headers: contextIfMatch,
       response: { 200: withHeaders('Edit', 'The edit that undid it.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
     handler: async (request, reply) => {

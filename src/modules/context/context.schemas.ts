@@ -2,6 +2,11 @@ import { type Static, Type } from 'typebox'
 import { refTo } from '../../shared/schema.ts'
 import type { NewMessageBody, toolCallSchema } from '../session/session.schemas.ts'
 
+/** Headers of a write to a context. */
+export const contextIfMatch = Type.Object({
+  'if-match': Type.Optional(Type.String({ maxLength: 64, description: "The context's ETag that you read, or *." })),
+})
+
 const momentSchema = Type.String({ format: 'date-time' })
 const stateSchema = Type.Union([
   Type.Literal('in_context'),

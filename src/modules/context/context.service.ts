@@ -5,6 +5,7 @@
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
+import { brokenInvariant } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
@@ -28,6 +29,10 @@ export type ContextServiceOptions = {
 
 export type ContextService = ReturnType<typeof createContextService>
 
+export type AppendAnswer = { readonly messages: readonly StoredMessage[]; readonly context: ContextMeasure }
+
+export type PinAnswer = { readonly message: StoredMessage; readonly context: ContextMeasure }
+
 export const createContextService = ({
   database,
   idempotency,
@@ -50,6 +55,7 @@ export const createContextService = ({
       async (tx: TenantTransaction, session: StoredSession): Promise<Session> =>
         messages.length === 0 ? session : (await appendTo(tx, session, messages)).session,
 
+    /** An append that is sent again gets the answer of the first one, the summary that followed it included. */
     append: async (
       caller: Caller,
       {
@@ -57,19 +63,21 @@ export const createContextService = ({
         messages,
         expected,
       }: { sessionId: string; messages: readonly NewMessage[]; expected: ExpectedContext },
-    ): Promise<{ readonly messages: readonly StoredMessage[]; readonly context: ContextMeasure }> => {
+    ): Promise<AppendAnswer> => {
       const before = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
       const { agentId } = ensureReachable(caller, before)
       const appended = await idempotency.runOnce<Appended>(caller, {
         agentId,
-        operation: (commit) =>
-          commit(async (tx) => {
-            const session = await lockOpen(tx, caller, { sessionId, expected })
-            return appendTo(tx, session, messages)
-          }),
+        operation: async (commit, amend) => {
+          const { messages: stored, session } = await commit(async (tx) =>
+            appendTo(tx, await lockOpen(tx, caller, { sessionId, expected }), messages),
+          )
+          const after = (context: ContextMeasure): Appended => ({ messages: stored, session: { ...session, context } })
+          const onSummary = (tx: TenantTransaction, context: ContextMeasure) => amend(tx, after(context))
+          return after(await summaries.summarizeUnderPressure(caller, { session, onSummary }))
+        },
       })
-      const context = await summaries.summarizeUnderPressure(caller, appended.session)
-      return { messages: appended.messages, context }
+      return { messages: appended.messages, context: appended.session.context }
     },
 
     listMessages: async (
@@ -98,18 +106,20 @@ export const createContextService = ({
         pinned,
         expected,
       }: { sessionId: string; messageId: string; pinned: boolean; expected: ExpectedContext },
-    ): Promise<StoredMessage> =>
+    ): Promise<PinAnswer> =>
       database.transact(
         caller.tenantId,
         async (tx) => {
           const session = await lockOpen(tx, caller, { sessionId, expected })
           const [message] = await findMessages(tx, { sessionId, messageIds: [messageId] })
           if (message === undefined) throw messageNotFound()
-          if (message.pinned === pinned) return message
+          if (message.pinned === pinned) return { message, context: session.context }
           if (pinned && message.state !== 'in_context') throw messageNotInContext()
           const { version, tokens } = session.context
-          await advanceContext(tx, { sessionId, fromVersion: version, tokens, messagesAdded: 0 })
-          return (await setPinned(tx, { sessionId, messageId, pinned })) ?? message
+          const advanced = await advanceContext(tx, { sessionId, fromVersion: version, tokens, messagesAdded: 0 })
+          const after = await setPinned(tx, { sessionId, messageId, pinned })
+          if (advanced === null || after === null) throw brokenInvariant('A locked session or its message vanished.')
+          return { message: after, context: advanced.context }
         },
         caller,
       ),

@@ -7,6 +7,7 @@ import type { CreateId } from '../../shared/ids.ts'
 import type { Context, ContextMessage, CountTokens, MessageRole, MessageToolCall, Refusal } from './context-types.ts'
 import { refuse } from './context-types.ts'
 import { sumTokens } from './edit-cost.ts'
+import { memoriesShownBy } from './shown-memories.ts'
 import { isOpenCall } from './tool-units.ts'
 
 export type NewMessage = {
@@ -25,10 +26,6 @@ export type AppendPlan = {
   readonly tokensAfter: number
 }
 
-/** What a client appends of an earlier RETRIEVE shows its memories as one inserted by the service does. */
-const shownMemoryIds = ({ role, name, content }: NewMessage): readonly string[] =>
-  role === 'tool' && name === 'Retrieve_memory' ? [...new Set(content.match(/mem_[0-9a-f]{32}/g))] : []
-
 const toMessage = (
   draft: NewMessage,
   { messageId, sequence, countTokens }: { messageId: string; sequence: number; countTokens: CountTokens },
@@ -46,7 +43,7 @@ const toMessage = (
   state: 'in_context',
   editId: null,
   kind: 'appended',
-  recalledMemoryIds: shownMemoryIds(draft),
+  recalledMemories: draft.role === 'tool' && draft.name === 'Retrieve_memory' ? memoriesShownBy(draft.content) : [],
 })
 
 export const planAppend = (

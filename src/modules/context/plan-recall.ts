@@ -1,7 +1,8 @@
 /**
  * RETRIEVE (eq. 8) puts what it found at the end of the context, where it costs no cached prefix. A tool result needs
  * its call (C2): when an open call of the context is being answered, the result alone is added; otherwise a pair, the
- * assistant's call and the tool's result. A memory that a message of the context already shows is not shown again.
+ * assistant's call and the tool's result. A memory that a message of the context already shows is not shown again, unless
+ * it has changed since.
  */
 import type { CreateId } from '../../shared/ids.ts'
 import type {
@@ -16,10 +17,12 @@ import type {
 } from './context-types.ts'
 import { refuse } from './context-types.ts'
 import { editCost } from './edit-cost.ts'
+import { createIsShown } from './shown-memories.ts'
 import { isOpenCall } from './tool-units.ts'
 
 export type RecalledMemory = {
   readonly memoryId: string
+  readonly version: number
   readonly content: string
   readonly metadata: Readonly<Record<string, unknown>>
   readonly score: number
@@ -36,10 +39,6 @@ type RecallInput = {
   readonly createId: CreateId
 }
 
-/** The ids that messages of the context show. */
-export const memoryIdsInContext = (context: Context): ReadonlySet<string> =>
-  new Set(context.messages.flatMap((message) => message.recalledMemoryIds))
-
 /** What the model reads of the memories found: compact JSON, scores to four digits. */
 export const recallContent = (memories: readonly RecalledMemory[]): string =>
   JSON.stringify({
@@ -51,7 +50,7 @@ export const recallContent = (memories: readonly RecalledMemory[]): string =>
     })),
   })
 
-type Draft = Pick<ContextMessage, 'role' | 'content' | 'name' | 'toolCalls' | 'toolCallId' | 'recalledMemoryIds'>
+type Draft = Pick<ContextMessage, 'role' | 'content' | 'name' | 'toolCalls' | 'toolCallId' | 'recalledMemories'>
 
 const callDraft = (toolCallId: string, { query, topK }: Pick<RecallInput, 'query' | 'topK'>): Draft => {
   const call: MessageToolCall = {
@@ -59,7 +58,7 @@ const callDraft = (toolCallId: string, { query, topK }: Pick<RecallInput, 'query
     type: 'function',
     function: { name: 'Retrieve_memory', arguments: JSON.stringify({ query, top_k: topK }) },
   }
-  return { role: 'assistant', content: '', name: null, toolCalls: [call], toolCallId: null, recalledMemoryIds: [] }
+  return { role: 'assistant', content: '', name: null, toolCalls: [call], toolCallId: null, recalledMemories: [] }
 }
 
 const resultDraft = (toolCallId: string, memories: readonly RecalledMemory[]): Draft => ({
@@ -68,7 +67,7 @@ const resultDraft = (toolCallId: string, memories: readonly RecalledMemory[]): D
   name: 'Retrieve_memory',
   toolCalls: null,
   toolCallId,
-  recalledMemoryIds: memories.map((memory) => memory.memoryId),
+  recalledMemories: memories.map(({ memoryId, version }) => ({ memoryId, version })),
 })
 
 type Place = { readonly messageId: string; readonly sequence: number; readonly countTokens: CountTokens }
@@ -102,21 +101,21 @@ const recallMessages = (
   ]
 }
 
-/** `unchanged` when every result is in the context already, or there is none. */
+/** `unchanged` when every result is in the context already, as it is now, or there is none. */
 export const planRecall = (context: Context, input: RecallInput): PlannedEdit | Unchanged | Refusal => {
   const { query, topK, answersToolCallId = null } = input
   if (answersToolCallId !== null && !isOpenCall(context.messages, answersToolCallId)) {
     return refuse('context.orphan_tool_result', 'The context holds no open tool call with that id.')
   }
-  const shown = memoryIdsInContext(context)
+  const isShown = createIsShown(context)
   const found = new Map(input.results.slice(0, topK).map((memory) => [memory.memoryId, memory]))
-  const fresh = [...found.values()].filter((memory) => !shown.has(memory.memoryId))
+  const fresh = [...found.values()].filter((memory) => !isShown(memory))
   const details: EditDetails = {
     kind: 'recall',
     query,
     topK,
     memoryIds: fresh.map((memory) => memory.memoryId),
-    alreadyInContext: [...found.keys()].filter((memoryId) => shown.has(memoryId)),
+    alreadyInContext: [...found.values()].filter(isShown).map(({ memoryId }) => memoryId),
   }
   if (fresh.length === 0) return { outcome: 'unchanged', details }
   const added = recallMessages(fresh, context.nextSequence, input)

@@ -95,7 +95,7 @@ const summaryMessage = (first: ContextMessage, context: Context, input: SummaryI
     state: 'in_context',
     editId: null,
     kind: 'summary',
-    recalledMemoryIds: [],
+    recalledMemories: [],
   }
 }
 

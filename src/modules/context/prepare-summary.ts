@@ -1,5 +1,5 @@
 /** The slow part of a summary: choosing the span, and having its text written, with no transaction open. */
-import type { Database } from '../../ports/database.ts'
+import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
@@ -75,8 +75,17 @@ export const createSummaryPreparation = ({
     return planned.outcome === 'refused' ? planned : { plan: planned.plan, written }
   }
 
-  /** When the session asks for it, an append that fills the context is followed by a summary of all of it. */
-  const summarizeUnderPressure = async (caller: Caller, session: StoredSession): Promise<ContextMeasure> => {
+  /**
+   * When the session asks for it, an append that fills the context is followed by a summary of all of it. `onSummary`
+   * is part of the summary's transaction.
+   */
+  const summarizeUnderPressure = async (
+    caller: Caller,
+    {
+      session,
+      onSummary,
+    }: { session: StoredSession; onSummary: (tx: TenantTransaction, context: ContextMeasure) => Promise<void> },
+  ): Promise<ContextMeasure> => {
     const { autoSummaryAt } = session.options
     if (autoSummaryAt === undefined || session.context.pressure < autoSummaryAt) return session.context
     const snapshot = await store.readSnapshot(caller, session.sessionId)
@@ -84,10 +93,12 @@ export const createSummaryPreparation = ({
     if ('outcome' in prepared) return snapshot.session.context
     const fromVersion = snapshot.context.version
     try {
-      const applied = await database.transact(caller.tenantId, (tx) =>
-        store.applyEdit(tx, { sessionId: session.sessionId, fromVersion, plan: prepared.plan }),
-      )
-      return applied.context
+      return await database.transact(caller.tenantId, async (tx) => {
+        const edit = { sessionId: session.sessionId, fromVersion, plan: prepared.plan }
+        const { context } = await store.applyEdit(tx, edit)
+        await onSummary(tx, context)
+        return context
+      })
     } catch (error) {
       if (!isAppError(error, 'context.version_conflict')) throw error
       return snapshot.session.context

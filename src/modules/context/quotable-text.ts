@@ -13,7 +13,7 @@ import { splitSentences } from './sentences.ts'
 
 export type SummarizableMessage = Pick<
   ContextMessage,
-  'role' | 'name' | 'content' | 'kind' | 'toolCalls' | 'toolCallId' | 'recalledMemoryIds' | 'contextPosition'
+  'role' | 'name' | 'content' | 'kind' | 'toolCalls' | 'toolCallId' | 'recalledMemories' | 'contextPosition'
 >
 
 export type Quotable = {
@@ -85,7 +85,7 @@ export const quotableTexts = (messages: readonly SummarizableMessage[]): readonl
     for (const call of message.toolCalls ?? []) nameByCallId.set(call.id, call.function.name)
     const called = message.toolCallId === null ? null : (nameByCallId.get(message.toolCallId) ?? null)
     const isOwn = message.role === 'tool' && [message.name, called].some((name) => name !== null && isOwnTool(name))
-    const isMemory = message.kind === 'recall' || message.recalledMemoryIds.length > 0 || isOwn
+    const isMemory = message.kind === 'recall' || message.recalledMemories.length > 0 || isOwn
     return { message, speaker: speakerOf(message, called), pieces: isMemory ? [] : piecesOf(message) }
   })
 }

@@ -7,7 +7,7 @@ const nameCharsMax = 40
 
 /** Names how many memories stood among the messages; null: none did. */
 export const memoryNoteOf = (messages: readonly SummarizableMessage[]): string | null => {
-  const count = new Set(messages.flatMap((message) => message.recalledMemoryIds)).size
+  const count = new Set(messages.flatMap((message) => message.recalledMemories.map(({ memoryId }) => memoryId))).size
   if (count === 0) return null
   return `${memoryNotePrefix}${count === 1 ? '1 memory was' : `${count} memories were`} shown; retrieve again what matters.`
 }

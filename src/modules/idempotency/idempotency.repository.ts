@@ -33,3 +33,9 @@ export const insertAnswer = async (
     returning 1`)
   return rows.length === 1
 }
+
+export const replaceAnswer = async (tx: TenantTransaction, key: string, body: unknown): Promise<void> => {
+  await tx.query(sql`
+    update idempotency_key set body = ${JSON.stringify(body)}::json
+    where tenant_id = ${tx.tenantId} and idempotency_key = ${key}`)
+}

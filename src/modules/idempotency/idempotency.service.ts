@@ -7,16 +7,20 @@
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { idempotencyConflict, idempotencyInFlight } from './idempotency.errors.ts'
-import { findAnswer, insertAnswer } from './idempotency.repository.ts'
+import { findAnswer, insertAnswer, replaceAnswer } from './idempotency.repository.ts'
 
 /** Runs the effect in one transaction and stores what it returns, which has to survive a round trip through JSON. */
 export type Commit<T> = (work: (tx: TenantTransaction) => Promise<T>) => Promise<T>
+
+/** Puts another answer in place of the stored one, in the transaction of what followed the effect. */
+export type Amend<T> = (tx: TenantTransaction, body: T) => Promise<void>
 
 class KeyTaken extends Error {}
 
 export type Idempotency = {
   /**
-   * Runs `operation`, which prepares and then calls `commit` exactly once; or answers what it answered before.
+   * Runs `operation`, which prepares and then calls `commit` exactly once; or answers what it answered before. What
+   * follows the commit is not run again either: where it changes the answer, it amends the stored one.
    * @throws AppError `idempotency.key_reused` (422), `idempotency.in_flight` (409)
    */
   runOnce<T>(
@@ -24,7 +28,7 @@ export type Idempotency = {
     options: {
       /** The agent whose erasure takes the stored answer with it. */
       readonly agentId: string | null
-      readonly operation: (commit: Commit<T>) => Promise<T>
+      readonly operation: (commit: Commit<T>, amend: Amend<T>) => Promise<T>
     },
   ): Promise<T>
 }
@@ -48,26 +52,32 @@ export const createIdempotency = ({
   return {
     runOnce: async <T>(
       caller: Caller,
-      { agentId, operation }: { agentId: string | null; operation: (commit: Commit<T>) => Promise<T> },
+      { agentId, operation }: { agentId: string | null; operation: (commit: Commit<T>, amend: Amend<T>) => Promise<T> },
     ): Promise<T> => {
       const claim = caller.idempotency
-      if (claim === null) return operation((work) => database.transact(caller.tenantId, work, caller))
+      if (claim === null)
+        return operation(
+          (work) => database.transact(caller.tenantId, work, caller),
+          async () => {},
+        )
       const flight = `${caller.tenantId} ${claim.key}`
       if (inFlight.has(flight)) throw idempotencyInFlight()
       inFlight.add(flight)
       try {
         const replay = await findReplay(caller, claim.key, claim.requestHash)
         if (replay !== null) return replay.body as T
-        return await operation((work) =>
-          database.transact(
-            caller.tenantId,
-            async (tx) => {
-              const body = await work(tx)
-              if (!(await insertAnswer(tx, { claim, agentId, body, ttlSeconds }))) throw new KeyTaken()
-              return body
-            },
-            caller,
-          ),
+        return await operation(
+          (work) =>
+            database.transact(
+              caller.tenantId,
+              async (tx) => {
+                const body = await work(tx)
+                if (!(await insertAnswer(tx, { claim, agentId, body, ttlSeconds }))) throw new KeyTaken()
+                return body
+              },
+              caller,
+            ),
+          (tx, body) => replaceAnswer(tx, claim.key, body),
         )
       } catch (error) {
         if (!(error instanceof KeyTaken)) throw error

@@ -85,3 +85,9 @@ export const recordRebuildWanted = async (tx: SystemTransaction): Promise<number
     update installation set index_rebuild_wanted = true returning count_indexable_agents() as agents`)
   return rows[0]?.agents ?? 0
 }
+
+export const readIsRebuilding = async (tx: SystemTransaction): Promise<boolean> => {
+  const rows = await tx.query<{ is_rebuilding: boolean }>(sql`
+    select index_building is not null or index_rebuild_wanted as is_rebuilding from installation`)
+  return rows[0]?.is_rebuilding === true
+}

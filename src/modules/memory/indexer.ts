@@ -13,25 +13,25 @@ import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import { embedRows } from './embed-rows.ts'
+import { readChangedMemories, readRemovedIds, readUnembedded } from './index.repository.ts'
 import {
   type AgentLease,
   advanceEmbedded,
   advanceIndexed,
-  beginPublication,
-  forgetRemovals,
   type IndexPhase,
   leaseAgent,
-  type PublishedVector,
   postponeLease,
+  readClock,
+} from './index-lease.repository.ts'
+import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
+import {
+  beginPublication,
+  forgetRemovals,
+  type PublishedVector,
   publishRemovals,
   publishVectors,
   publishWords,
-  readChangedMemories,
-  readClock,
-  readRemovedIds,
-  readUnembedded,
-} from './index.repository.ts'
-import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
+} from './index-publish.repository.ts'
 import { signatureOf } from './index-signature.ts'
 import { rowsPerPage, wholeRevisions } from './whole-revisions.ts'
 

@@ -12,8 +12,9 @@ import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { memoryNotFound } from './memory.errors.ts'
-import { type InsertedMemory, insertMemories, type NewMemoryRow } from './memory.repository.ts'
-import { newMemoryRow } from './memory-input.ts'
+import { bytesOf, newMemoryRow } from './memory-input.ts'
+import { type InsertedMemory, insertMemories } from './memory-insert.repository.ts'
+import type { NewMemoryRow } from './memory-row.ts'
 import type { MemorySearch } from './memory-search.service.ts'
 import type { AddedMemory, Duplicate, NewMemory } from './memory-types.ts'
 
@@ -62,7 +63,7 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
   const reserve = (caller: Caller, rows: readonly NewMemoryRow[]) =>
     quota.reserve(caller, {
       memories: rows.length,
-      bytes: rows.reduce((sum, row) => sum + Buffer.byteLength(row.content), 0),
+      bytes: rows.reduce((sum, row) => sum + bytesOf(row), 0),
     })
 
   /**

@@ -7,7 +7,9 @@ import type { ConsistencyReport, Reconciler } from './reconciler.ts'
 
 const consistencySchema = Type.Object(
   {
-    consistent: Type.Boolean(),
+    consistent: Type.Boolean({ description: 'Of what was compared, both sides hold the same.' }),
+    complete: Type.Boolean({ description: 'Every agent was compared: none is behind.' }),
+    rebuilding: Type.Boolean({ description: 'An index is built beside the one that serves, or asked for.' }),
     agents_checked: Type.Integer(),
     agents_behind: Type.Integer({ description: 'Left out: their index is catching up.' }),
     memories_checked: Type.Integer(),
@@ -22,6 +24,8 @@ const reindexSchema = Type.Object({ agents: Type.Integer() }, { $id: 'Reindex' }
 
 const toConsistencyBody = (report: ConsistencyReport) => ({
   consistent: report.consistent,
+  complete: report.complete,
+  rebuilding: report.rebuilding,
   agents_checked: report.agentsChecked,
   agents_behind: report.agentsBehind,
   memories_checked: report.memoriesChecked,
@@ -53,7 +57,7 @@ export const registerMemoryAdminRoutes = (
   app.route({
     method: 'POST',
     url: '/v1/admin/reindex',
-    config: { access: operatorAccess },
+    config: { access: operatorAccess, repeatsSafely: true },
     schema: {
       operationId: 'reindex',
       summary: 'Build the vector index anew from PostgreSQL, beside the one that serves; nothing is embedded twice',

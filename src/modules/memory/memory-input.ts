@@ -5,7 +5,7 @@ import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
 import { toUtc } from '../../shared/moment.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryInvalid } from './memory.errors.ts'
-import type { NewMemoryRow } from './memory.repository.ts'
+import type { NewMemoryRow } from './memory-row.ts'
 import type { NewMemory } from './memory-types.ts'
 
 export const contentCharactersMax = 32_768
@@ -31,6 +31,10 @@ export const ensureStorable = ({
   ]
   if (errors.length > 0) throw memoryInvalid(errors)
 }
+
+/** What it takes of a tenant's quota, about as the database counts it. */
+export const bytesOf = ({ content, metadata }: { readonly content: string; readonly metadata: Metadata }): number =>
+  Buffer.byteLength(content) + (Object.keys(metadata).length === 0 ? 0 : Buffer.byteLength(JSON.stringify(metadata)))
 
 /** When a memory with this time to live expires; null: never. */
 export const expiryOf = (ttlSeconds: number | null, nowMs: number): string | null =>

@@ -52,7 +52,7 @@ export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer:
       params: agentParams,
       consumes: [ndjson],
       body: { content: { [ndjson]: { schema: { type: 'string' } } } },
-      response: { 200: refTo<object>('ImportResult'), ...bodyProblems() },
+      response: { 200: refTo<object>('ImportResult'), ...bodyProblems(409) },
     },
     handler: async (request) => {
       ensureValidPath(request)

@@ -14,8 +14,10 @@ import type { CreateId } from '../../shared/ids.ts'
 import { canonicalJson } from '../../shared/json-limits.ts'
 import { toUtc } from '../../shared/moment.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
-import { insertMemories, listMemories, lockKnownIds, type NewMemoryRow } from './memory.repository.ts'
-import { newMemoryRow } from './memory-input.ts'
+import { bytesOf, newMemoryRow } from './memory-input.ts'
+import { insertMemories, lockKnownIds } from './memory-insert.repository.ts'
+import { listMemories, startOf } from './memory-list.repository.ts'
+import type { NewMemoryRow } from './memory-row.ts'
 import type { Memory, NewMemory } from './memory-types.ts'
 
 const pageSize = 500
@@ -79,16 +81,14 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
 
   /** Stores a chunk under one revision; rows that an earlier try of the same import stored are there already. */
   const store = async (caller: Caller, agentId: string, rows: readonly NewMemoryRow[]): Promise<void> => {
-    await quota.reserve(caller, {
-      memories: rows.length,
-      bytes: rows.reduce((sum, row) => sum + Buffer.byteLength(row.content), 0),
-    })
+    const room = await quota.openRoom(caller)
     await database.transact(
       caller.tenantId,
       async (tx) => {
         const memoryIds = rows.map((row) => row.memory_id)
         const known = caller.idempotency ? await lockKnownIds(tx, { agentId, memoryIds }) : new Set()
         const missing = rows.filter((row) => !known.has(row.memory_id))
+        room.take({ memories: missing.length, bytes: missing.reduce((sum, row) => sum + bytesOf(row), 0) })
         if (missing.length > 0) await insertMemories(tx, missing)
       },
       caller,
@@ -97,7 +97,7 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
   }
 
   return {
-    /** Every memory that is visible now, by id, a page in memory at a time. */
+    /** Every memory that is visible now, by creation, a page in memory at a time. */
     exportAll: async function* (caller: Caller, agentId: string): AsyncGenerator<readonly Memory[]> {
       const filter = {
         agentId,
@@ -108,16 +108,17 @@ export const createMemoryTransfer = (options: MemoryTransferOptions) => {
         indexState: null,
         now: new Date(clock.nowMs()).toISOString(),
       }
-      let after = ''
+      const order = 'asc'
+      let after = startOf(order)
       for (;;) {
         const page = await database.transact(
           caller.tenantId,
-          (tx) => listMemories(tx, { filter, after, limit: pageSize, order: 'asc' }),
+          (tx) => listMemories(tx, { filter, after, limit: pageSize, order }),
           caller,
         )
         if (page.length > 0) yield page
         if (page.length < pageSize) return
-        after = page.at(-1)?.memoryId ?? ''
+        after = page.at(-1) ?? after
       }
     },
 

@@ -3,40 +3,58 @@ import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
-import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
+import { decodeCursor, invalidCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import type { QuotaGuard, Room } from '../tenant/quota.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryNotFound, memoryVersionMismatch, memoryVersionNotFound } from './memory.errors.ts'
+import { deleteMemories, findMemory, lockMemory, updateMemory } from './memory.repository.ts'
+import type { MemoryAdditions } from './memory-additions.ts'
+import { bytesOf, ensureStorable, expiryOf } from './memory-input.ts'
 import {
-  deleteMemories,
-  findMemory,
+  type CreationPlace,
+  type ListOrder,
   listMemories,
   listVersions,
-  lockMemory,
   type MemoryListFilter,
-  updateMemory,
-} from './memory.repository.ts'
-import type { MemoryAdditions } from './memory-additions.ts'
-import { ensureStorable, expiryOf } from './memory-input.ts'
+  startOf,
+} from './memory-list.repository.ts'
 import type { Memory, MemoryChange, MemoryVersion } from './memory-types.ts'
 
 /** `*`: whatever version is there. */
 export type ExpectedVersion = number | '*'
 
-export type MemoryListRequest = Omit<MemoryListFilter, 'now'> & { readonly order: 'asc' | 'desc' }
+export type MemoryListRequest = Omit<MemoryListFilter, 'now'> & { readonly order: ListOrder }
 
 export type MemoryServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
   readonly tokenizer: Tokenizer
+  readonly quota: QuotaGuard
   readonly clock: Clock
   readonly additions: MemoryAdditions
 }
 
 export type MemoryService = ReturnType<typeof createMemoryService>
 
+const momentPattern = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/
+
+/** A moment in the form in which the database gives it, and none that a Date would carry over into the next month. */
+const isStoredMoment = (text: string): boolean => {
+  const ms = momentPattern.test(text) ? Date.parse(text) : Number.NaN
+  return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 19) === text.slice(0, 19)
+}
+
+const placeOf = (cursor: string | null, order: ListOrder): CreationPlace => {
+  const start = startOf(order)
+  if (cursor === null) return start
+  const [createdAt, memoryId] = decodeCursor(cursor, [start.createdAt, start.memoryId] as const)
+  if (!isStoredMoment(createdAt)) throw invalidCursor()
+  return { createdAt, memoryId }
+}
+
 export const createMemoryService = (options: MemoryServiceOptions) => {
-  const { database, idempotency, tokenizer, clock, additions } = options
+  const { database, idempotency, tokenizer, quota, clock, additions } = options
   const { onWrite } = additions
   const now = () => new Date(clock.nowMs()).toISOString()
 
@@ -54,10 +72,11 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
   const replace = async (
     tx: TenantTransaction,
     caller: Caller,
-    { memory, change }: { memory: Memory; change: MemoryChange },
+    { memory, change, room }: { memory: Memory; change: MemoryChange; room: Room },
   ): Promise<Memory> => {
-    const content = change.content ?? memory.content
+    const { content = memory.content, metadata = memory.metadata } = change
     ensureStorable({ content, metadata: change.metadata })
+    room.take({ memories: 0, bytes: bytesOf({ content, metadata }) - bytesOf(memory) })
     return updateMemory(tx, {
       agentId: memory.agentId,
       memoryId: memory.memoryId,
@@ -65,7 +84,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       after: {
         content,
         memory_type: change.memoryType === undefined ? memory.memoryType : change.memoryType,
-        metadata: change.metadata ?? memory.metadata,
+        metadata,
         content_hash: contentHashOf(content),
         tokens: content === memory.content ? memory.tokens : tokenizer.countText(content),
         expires_at: change.ttlSeconds === undefined ? memory.expiresAt : expiryOf(change.ttlSeconds, clock.nowMs()),
@@ -82,10 +101,17 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       memoryId,
       expected,
       changeOf,
-    }: { agentId: string; memoryId: string; expected: ExpectedVersion; changeOf: (memory: Memory) => MemoryChange },
+      room,
+    }: {
+      agentId: string
+      memoryId: string
+      expected: ExpectedVersion
+      changeOf: (memory: Memory) => MemoryChange
+      room: Room
+    },
   ): Promise<Memory> => {
     const memory = await lockExpected(tx, { agentId, memoryId, expected })
-    return replace(tx, caller, { memory, change: changeOf(memory) })
+    return replace(tx, caller, { memory, change: changeOf(memory), room })
   }
 
   const applyDelete = async (
@@ -98,7 +124,11 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
 
   return {
     ...additions,
-    /** For whoever writes in a transaction of its own, such as a tool call; call `onWrite` when it has committed. */
+    /**
+     * For whoever writes in a transaction of its own, such as a tool call; call `onWrite` when it has committed. The room
+     * in the quota is opened before the transaction.
+     */
+    openRoom: quota.openRoom,
     applyUpdate,
     applyDelete,
 
@@ -121,9 +151,10 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         change,
       }: { agentId: string; memoryId: string; expected: ExpectedVersion; change: MemoryChange },
     ): Promise<Memory> => {
+      const room = await quota.openRoom(caller)
       const updated = await database.transact(
         caller.tenantId,
-        (tx) => applyUpdate(tx, caller, { agentId, memoryId, expected, changeOf: () => change }),
+        (tx) => applyUpdate(tx, caller, { agentId, memoryId, expected, changeOf: () => change, room }),
         caller,
       )
       onWrite()
@@ -139,14 +170,18 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
     },
 
     list: async (caller: Caller, request: MemoryListRequest, { cursor, limit }: PageRequest): Promise<Page<Memory>> => {
-      const [after] = decodeCursor(cursor, [''] as const)
       const { order, ...filter } = request
+      const after = placeOf(cursor, order)
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listMemories(tx, { filter: { ...filter, now: now() }, after, order, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (memory) => [memory.memoryId], map: (memory) => memory })
+      return pageOf(rows, {
+        limit,
+        keysOf: ({ createdAt, memoryId }) => [createdAt, memoryId],
+        map: (memory) => memory,
+      })
     },
 
     /** The newest first, the present one among them. */
@@ -183,15 +218,17 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
     ): Promise<Memory> => {
       const reverted = await idempotency.runOnce<Memory>(caller, {
         agentId,
-        operation: (commit) =>
-          commit(async (tx) => {
+        operation: async (commit) => {
+          const room = await quota.openRoom(caller)
+          return commit(async (tx) => {
             const memory = await lockExpected(tx, { agentId, memoryId, expected })
             const [found] = await listVersions(tx, { agentId, memoryId, before: version + 1, limit: 1 })
             const wanted = version === memory.version ? memory : found
             if (wanted === undefined || wanted.version !== version) throw memoryVersionNotFound()
             const { content, memoryType, metadata } = wanted
-            return replace(tx, caller, { memory, change: { content, memoryType, metadata } })
-          }),
+            return replace(tx, caller, { memory, change: { content, memoryType, metadata }, room })
+          })
+        },
       })
       onWrite()
       return reverted

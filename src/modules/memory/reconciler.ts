@@ -5,7 +5,9 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
-import { listIndexedRevisions, restartClock } from './index.repository.ts'
+import { listIndexedRevisions } from './index.repository.ts'
+import { restartClock } from './index-lease.repository.ts'
+import { readIsRebuilding } from './index-state.repository.ts'
 import { type AgentClockRow, listAgentClocks } from './system.repository.ts'
 
 export type ConsistencyReport = {
@@ -15,7 +17,12 @@ export type ConsistencyReport = {
   readonly missingInIndex: number
   readonly outdatedInIndex: number
   readonly orphanedInIndex: number
+  /** Is what was compared the same on both sides? */
   readonly consistent: boolean
+  /** Was every agent compared? */
+  readonly complete: boolean
+  /** Is an index built beside the one that serves, or asked for? */
+  readonly rebuilding: boolean
 }
 
 type Difference = {
@@ -92,7 +99,8 @@ export const createReconciler = ({ database, vectorIndex }: { database: Database
       after = [last.tenant_id, last.agent_id]
     }
     const consistent = totals.missingInIndex + totals.outdatedInIndex + totals.orphanedInIndex === 0
-    return { ...totals, consistent }
+    const rebuilding = await database.transactAsSystem(readIsRebuilding)
+    return { ...totals, consistent, complete: totals.agentsBehind === 0, rebuilding }
   }
 
   return {

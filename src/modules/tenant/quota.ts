@@ -12,6 +12,13 @@ import type { Quotas } from './tenant-types.ts'
 
 type Known = { readonly untilMs: number; readonly quotas: Quotas; memories: number; storedBytes: number }
 
+export type Wanted = { readonly memories: number; readonly bytes: number }
+
+export type Room = {
+  /** Nothing is taken where nothing is wanted. @throws AppError `quota.memories`, `quota.stored_bytes` (429) */
+  take(wanted: Wanted): void
+}
+
 const knownForMs = 5_000
 const tenantsMax = 10_000
 
@@ -47,19 +54,27 @@ export const createQuotaGuard = ({ database, clock }: { database: Database; cloc
     return reading
   }
 
+  /** What there is, read before the transaction in which more is taken. */
+  const openRoom = async ({ tenantId }: Caller): Promise<Room> => {
+    const before = known.get(tenantId)
+    const usage = before !== undefined && before.untilMs > clock.nowMs() ? before : await read(tenantId)
+    const { memoriesMax, storedBytesMax } = usage.quotas
+    return {
+      take: ({ memories, bytes }) => {
+        if (memories > 0 && memoriesMax !== null && usage.memories + memories > memoriesMax)
+          throw quotaExceeded('memories', memoriesMax)
+        if (bytes > 0 && storedBytesMax !== null && usage.storedBytes + bytes > storedBytesMax)
+          throw quotaExceeded('stored_bytes', storedBytesMax)
+        usage.memories += memories
+        usage.storedBytes += Math.max(0, bytes)
+      },
+    }
+  }
+
   return {
+    openRoom,
     /** @throws AppError `quota.memories`, `quota.stored_bytes` (429) when there is no room for these */
-    reserve: async ({ tenantId }: Caller, wanted: { memories: number; bytes: number }): Promise<void> => {
-      const before = known.get(tenantId)
-      const usage = before !== undefined && before.untilMs > clock.nowMs() ? before : await read(tenantId)
-      const { memoriesMax, storedBytesMax } = usage.quotas
-      if (memoriesMax !== null && usage.memories + wanted.memories > memoriesMax)
-        throw quotaExceeded('memories', memoriesMax)
-      if (storedBytesMax !== null && usage.storedBytes + wanted.bytes > storedBytesMax)
-        throw quotaExceeded('stored_bytes', storedBytesMax)
-      usage.memories += wanted.memories
-      usage.storedBytes += wanted.bytes
-    },
+    reserve: async (caller: Caller, wanted: Wanted): Promise<void> => (await openRoom(caller)).take(wanted),
     /** A quota has changed: it holds from the next request on. */
     forget: (tenantId: string): void => {
       known.delete(tenantId)

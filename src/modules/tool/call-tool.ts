@@ -5,15 +5,15 @@
 import type { Caller } from '../../shared/caller.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
-import type { Snapshot } from '../context/context-store.ts'
-import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import type { ExpectedContext, Snapshot } from '../context/context-store.ts'
+import type { Commit, Idempotency } from '../idempotency/idempotency.service.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import { type NewStep, openStep, type RecordedCall, recordCall, type StepDoor } from '../trajectory/step.repository.ts'
 import { invalidArguments } from './tool.errors.ts'
 import { problemOf, type ToolAnswer } from './tool-answers.ts'
 import { parseModelArguments, parseToolArguments } from './tool-arguments.ts'
 import { toolDefinitions } from './tool-definitions.ts'
-import type { ToolKey } from './tool-parameters.ts'
+import type { ToolArguments, ToolKey } from './tool-parameters.ts'
 import { prepareTool, type RecallForm, type ToolRun, type ToolRunner } from './tool-run.ts'
 
 export type ToolCallOptions = ToolRunner & {
@@ -22,19 +22,31 @@ export type ToolCallOptions = ToolRunner & {
   readonly onMemoryWrite: () => void
 }
 
-export type ToolCallRequest<Key extends ToolKey> = {
+type MadeCall = Pick<RecordedCall, 'toolCallId' | 'name' | 'arguments'>
+
+export type ToolRequest<Key extends ToolKey> = {
   readonly sessionId: string
   readonly key: Key
   readonly args: unknown
   readonly door: StepDoor
+  /** The version of the context that the client read, where it names one. */
+  readonly expected?: ExpectedContext
   /** A pair, where nothing else is said. */
   readonly recall?: RecallForm
 }
 
-type MadeCall = Pick<RecordedCall, 'toolCallId' | 'name' | 'arguments'>
+type Call<Key extends ToolKey> = {
+  readonly run: ToolRun
+  readonly key: Key
+  readonly args: ToolArguments[Key]
+  readonly door: StepDoor
+  readonly expected: ExpectedContext
+  readonly made: MadeCall
+}
 
 /** Failures that are none of the tool's: they leave no step. */
-const isOfTheDoor = ({ code }: AppError): boolean => code.startsWith('idempotency.') || code.startsWith('session.')
+const isOfTheDoor = ({ code }: AppError): boolean =>
+  code.startsWith('idempotency.') || code.startsWith('session.') || code === 'context.version_mismatch'
 
 export const createToolCall = ({
   database,
@@ -70,40 +82,46 @@ export const createToolCall = ({
     })
   }
 
-  /** @throws AppError of the arguments, the session or the tool */
-  return async <Key extends ToolKey>(
-    caller: Caller,
-    { sessionId, key, args: raw, door, recall = { form: 'pair' } }: ToolCallRequest<Key>,
+  /** The slow part, then effect and record in one transaction. Not run again for a request that was answered before. */
+  const carryOut = async <Key extends ToolKey>(
+    { run, key, args, door, expected, made }: Call<Key>,
+    commit: Commit<ToolAnswer>,
   ): Promise<ToolAnswer> => {
+    const { caller, snapshot } = run
+    const { sessionId } = contexts.ensureOpen(snapshot.session)
+    contexts.ensureExpected(snapshot.session, expected)
+    const prepared = await prepareTool(tools, { key, run, args })
+    const step = newStep(snapshot, door)
+    const answer = await commit(async (tx) => {
+      if (expected !== null) await contexts.lockOpen(tx, caller, { sessionId, expected })
+      if ((await openStep(tx, step)).outcome !== 'opened') throw sessionClosed()
+      const { result, effective, context } = await prepared.apply(tx)
+      const call: RecordedCall = { ...made, status: 'ok', effective, result, problem: null }
+      const after = context ?? snapshot.session.context
+      const { stepId } = step
+      await recordCall(tx, { sessionId, stepId, ordinal: 0, call, contextVersion: after.version })
+      return { tool: key, stepId, result, context: after, degraded: prepared.degraded }
+    })
+    onMemoryWrite()
+    onCall({ tool: key, status: 'ok' })
+    return answer
+  }
+
+  /** @throws AppError of the arguments, the session or the tool */
+  return async <Key extends ToolKey>(caller: Caller, request: ToolRequest<Key>): Promise<ToolAnswer> => {
+    const { sessionId, key, args: raw, door, expected = null, recall = { form: 'pair' } } = request
     const parsed = door === 'mcp' ? parseModelArguments(key, raw) : parseToolArguments(key, raw)
     if (!parsed.ok) throw invalidArguments(parsed.errors)
     const snapshot = await contexts.readSnapshot(caller, sessionId)
-    contexts.ensureOpen(snapshot.session)
+    const { agentId, nextStep } = snapshot.session
     const toolCallId = createId('stp').replace('stp', 'call')
     const made: MadeCall = { toolCallId, name: toolDefinitions[key].name, arguments: parsed.value }
-    const stepOrder = snapshot.session.nextStep + 1
+    const stepOrder = nextStep + 1
     const reader = door === 'mcp' ? 'answer' : 'context'
     const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId: null, recall, reader }
+    const call = { run, key, args: parsed.value, door, expected, made }
     try {
-      const answer = await idempotency.runOnce<ToolAnswer>(caller, {
-        agentId: snapshot.session.agentId,
-        operation: async (commit) => {
-          const prepared = await prepareTool(tools, { key, run, args: parsed.value })
-          const step = newStep(snapshot, door)
-          return commit(async (tx) => {
-            if ((await openStep(tx, step)).outcome !== 'opened') throw sessionClosed()
-            const { result, effective, context } = await prepared.apply(tx)
-            const call: RecordedCall = { ...made, status: 'ok', effective, result, problem: null }
-            const after = context ?? snapshot.session.context
-            const { stepId } = step
-            await recordCall(tx, { sessionId, stepId, ordinal: 0, call, contextVersion: after.version })
-            return { tool: key, stepId, result, context: after, degraded: prepared.degraded }
-          })
-        },
-      })
-      onMemoryWrite()
-      onCall({ tool: key, status: 'ok' })
-      return answer
+      return await idempotency.runOnce<ToolAnswer>(caller, { agentId, operation: (commit) => carryOut(call, commit) })
     } catch (error) {
       onCall({ tool: key, status: 'error' })
       if (isAppError(error) && !isOfTheDoor(error))

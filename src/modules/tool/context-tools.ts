@@ -1,11 +1,13 @@
 /** SUMMARY (eq. 14) and FILTER (eq. 15). */
 import type { Embedder } from '../../ports/embedder.ts'
 import type { Caller } from '../../shared/caller.ts'
+import { isAppError } from '../../shared/errors.ts'
 import { refused } from '../context/context.errors.ts'
 import type { ContextService } from '../context/context.service.ts'
 import type { ContextMessage } from '../context/context-types.ts'
 import { bestSimilarity, criteriaParts } from '../context/filter-criteria.ts'
 import { comparableText, filterCandidates, planFilter } from '../context/plan-filter.ts'
+import { embedderLate } from './tool.errors.ts'
 import type { PreparedTool, Tools } from './tool-run.ts'
 
 export type ContextToolsOptions = {
@@ -29,11 +31,14 @@ export const createContextTools = ({
     messages: readonly ContextMessage[],
   ): Promise<ReadonlyMap<string, number>> => {
     if (messages.length === 0) return new Map()
-    const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(embedTimeoutMs)])
+    const timeout = AbortSignal.timeout(embedTimeoutMs)
+    const signal = AbortSignal.any([caller.signal, timeout])
     const [parts, vectors] = await Promise.all([
       embedder.embed(criteriaParts(criteria), 'query', { signal, tenantId: caller.tenantId }),
       embedder.embed(messages.map(comparableText), 'passage', { signal, tenantId: caller.tenantId }),
-    ])
+    ]).catch((error: unknown) => {
+      throw timeout.aborted && !caller.signal.aborted && !isAppError(error) ? embedderLate(error) : error
+    })
     return new Map(
       messages.flatMap(({ messageId }, at) => {
         const vector = vectors[at]

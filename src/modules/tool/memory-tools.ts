@@ -5,7 +5,8 @@ import type { CreateId } from '../../shared/ids.ts'
 import type { Metadata } from '../../shared/metadata.ts'
 import { refused } from '../context/context.errors.ts'
 import type { ContextService } from '../context/context.service.ts'
-import { memoryIdsInContext, planRecall, type RecalledMemory } from '../context/plan-recall.ts'
+import { planRecall, type RecalledMemory } from '../context/plan-recall.ts'
+import { createIsShown } from '../context/shown-memories.ts'
 import type { MemoryService } from '../memory/memory.service.ts'
 import type { MemorySearch } from '../memory/memory-search.service.ts'
 import type { PreparedTool, ToolEffect, ToolRun, Tools } from './tool-run.ts'
@@ -23,8 +24,9 @@ type MemoryTools = Pick<Tools, 'add_memory' | 'update_memory' | 'delete_memory' 
 
 const changedMemory = (result: ToolEffect['result']): ToolEffect => ({ result, effective: true, context: null })
 
-const recalledBody = ({ memoryId, content, metadata, score }: RecalledMemory) => ({
+const recalledBody = ({ memoryId, version, content, metadata, score }: RecalledMemory) => ({
   memory_id: memoryId,
+  version,
   content,
   metadata,
   score,
@@ -46,10 +48,10 @@ export const createMemoryTools = ({
   ): Promise<ToolEffect> => {
     const { caller, snapshot, recall, reader } = run
     const context = await contexts.lockContext(tx, caller, snapshot.session.sessionId)
-    const shown = memoryIdsInContext(context)
+    const isShown = createIsShown(context)
     const answer = (messageId: string | null) => ({
-      memories: results.filter(({ memoryId }) => reader === 'answer' || !shown.has(memoryId)).map(recalledBody),
-      already_in_context: results.map(({ memoryId }) => memoryId).filter((memoryId) => shown.has(memoryId)),
+      memories: results.filter((memory) => reader === 'answer' || !isShown(memory)).map(recalledBody),
+      already_in_context: results.filter(isShown).map(({ memoryId }) => memoryId),
       message_id: messageId,
     })
     const unchanged: ToolEffect = { result: answer(null), effective: false, context: null }
@@ -96,21 +98,25 @@ export const createMemoryTools = ({
       }
     },
 
-    update_memory: async ({ caller, snapshot: { session } }, args): Promise<PreparedTool> => ({
-      degraded: [],
-      apply: async (tx) => {
-        const { memoryId, version } = await memories.applyUpdate(tx, caller, {
-          agentId: session.agentId,
-          memoryId: args.memory_id,
-          expected: '*',
-          changeOf: (memory) => ({
-            content: args.content,
-            metadata: args.metadata === undefined ? undefined : { ...memory.metadata, ...(args.metadata as Metadata) },
-          }),
-        })
-        return changedMemory({ memory_id: memoryId, version })
-      },
-    }),
+    update_memory: async ({ caller, snapshot: { session } }, args): Promise<PreparedTool> => {
+      const room = await memories.openRoom(caller)
+      return {
+        degraded: [],
+        apply: async (tx) => {
+          const { memoryId, version } = await memories.applyUpdate(tx, caller, {
+            agentId: session.agentId,
+            memoryId: args.memory_id,
+            expected: '*',
+            changeOf: ({ metadata }) => ({
+              content: args.content,
+              metadata: args.metadata === undefined ? undefined : { ...metadata, ...(args.metadata as Metadata) },
+            }),
+            room,
+          })
+          return changedMemory({ memory_id: memoryId, version })
+        },
+      }
+    },
 
     delete_memory: async ({ snapshot: { session } }, args): Promise<PreparedTool> => ({
       degraded: [],
@@ -134,6 +140,7 @@ export const createMemoryTools = ({
       })
       const results = found.results.map(({ memory, score }) => ({
         memoryId: memory.memoryId,
+        version: memory.version,
         content: memory.content,
         metadata: memory.memoryType === null ? memory.metadata : { ...memory.metadata, type: memory.memoryType },
         score,

@@ -4,6 +4,7 @@
  * A turn that broke off is taken up again under its step's id: what was recorded is not run again (M2).
  */
 import type { Caller } from '../../shared/caller.ts'
+import type { ExpectedContext } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import {
@@ -29,6 +30,8 @@ export type TurnWatcher = {
 export type ModelTurn = {
   readonly sessionId: string
   readonly stepId: string
+  /** The version of the context that the turn was written for, where the client names it. */
+  readonly expected?: ExpectedContext
   /** May the turn have been begun before, by a request that is now repeated? */
   readonly mayBeRepeated: boolean
   readonly parsed: ParsedStep
@@ -72,6 +75,8 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
       const step = { sessionId, stepId, door, think, answer, violations, contextVersion, generation }
       const opened = await openStep(tx, step)
       if (opened.outcome === 'refused') throw sessionClosed()
+      // A turn that is taken up again has changed the context itself.
+      if (opened.outcome === 'opened') contexts.ensureExpected(session, turn.expected ?? null)
       const append = message !== null
       const begun = { sessionId, stepId, stepOrder: opened.stepOrder, append, assistantMessageId: null }
       if (opened.outcome === 'exists' || message === null) return begun

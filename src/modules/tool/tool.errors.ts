@@ -13,6 +13,17 @@ export const invalidArguments = (errors: readonly FieldError[]) =>
 export const unrunnableCall = ({ code, detail }: CallProblem) =>
   new AppError({ code: `tool.${code}`, status: 422, detail })
 
+/** FILTER cannot go on without the embedder, as a search can. */
+export const embedderLate = (cause: unknown) =>
+  new AppError({
+    code: 'embedder.unavailable',
+    status: 503,
+    retryable: true,
+    retryAfterSeconds: 1,
+    detail: 'The embedder did not answer in time, so nothing was removed. Try again.',
+    cause,
+  })
+
 export const outputMissing = () =>
   new AppError({
     code: 'tool.output_missing',

@@ -1,9 +1,10 @@
 import { type TSchema, Type } from 'typebox'
-import { etagOf } from '../../http/etag.ts'
+import { etagOf, parseIfMatch } from '../../http/etag.ts'
 import { ensureValidPath } from '../../http/http-errors.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems, withHeaders } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
+import { contextIfMatch } from '../context/context.schemas.ts'
 import { sessionParams } from '../session/session.routes.ts'
 import { type ModelOutputBody, toolComponents } from './tool.schemas.ts'
 import type { ToolService } from './tool.service.ts'
@@ -26,15 +27,18 @@ export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }):
         summary: title,
         tags: ['tools'],
         params: sessionParams,
+        headers: contextIfMatch,
         body: toolBodies[key] as TSchema,
-        response: { 200: withHeaders('ToolAnswer', 'What the tool did.', 'ETag'), ...bodyProblems(404, 409) },
+        response: { 200: withHeaders('ToolAnswer', 'What the tool did.', 'ETag'), ...bodyProblems(404, 409, 412) },
       },
       // The tool checks its arguments itself, so that every door gives the same reasons.
       attachValidation: true,
       handler: async (request, reply) => {
         ensureValidPath(request)
         const { session_id: sessionId } = request.params
-        const answer = await tools.call(callerOf(request), { sessionId, key, args: request.body, door: 'http' })
+        const expected = parseIfMatch(request.headers['if-match'])
+        const called = { sessionId, key, args: request.body, door: 'http', expected } as const
+        const answer = await tools.call(callerOf(request), called)
         return reply.header('ETag', etagOf(answer.context.version)).send(toToolAnswerBody(answer))
       },
     })
@@ -49,14 +53,16 @@ export const registerToolRoutes = (app: App, { tools }: { tools: ToolService }):
       summary: "Run what a model wrote: raw text, or OpenAI's tool_calls",
       tags: ['tools'],
       params: sessionParams,
+      headers: contextIfMatch,
       body: refTo<ModelOutputBody>('ModelOutput'),
-      response: { 200: withHeaders('StepAnswer', 'What each call did.', 'ETag'), ...bodyProblems(404, 409) },
+      response: { 200: withHeaders('StepAnswer', 'What each call did.', 'ETag'), ...bodyProblems(404, 409, 412) },
     },
     handler: async (request, reply) => {
       const { output, tool_calls: toolCalls, append = false } = request.body
       const step = await tools.callAll(callerOf(request), {
         sessionId: request.params.session_id,
         output: { output, toolCalls, append },
+        expected: parseIfMatch(request.headers['if-match']),
       })
       return reply.header('ETag', etagOf(step.context.version)).send(toStepAnswerBody(step))
     },

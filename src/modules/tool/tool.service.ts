@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto'
 import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import type { ExpectedContext } from '../context/context-store.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { createToolCall } from './call-tool.ts'
 import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
@@ -50,10 +51,13 @@ export const createToolService = (options: ToolServiceOptions) => {
   /** Everything that a model wrote in one turn, once per Idempotency-Key. */
   const callAll = async (
     caller: Caller,
-    { sessionId, output: { append, ...output } }: { sessionId: string; output: ModelOutput & { append: boolean } },
+    {
+      sessionId,
+      output: { append, ...output },
+      expected = null,
+    }: { sessionId: string; output: ModelOutput & { append: boolean }; expected?: ExpectedContext },
   ): Promise<StepAnswer> => {
     const { session } = await contexts.readSnapshot(caller, sessionId)
-    contexts.ensureOpen(session)
     const key = caller.idempotency?.key
     const stepId = key === undefined ? createId('stp') : stepIdOf(sessionId, key)
     const parsed = readOutput(output, stepId)
@@ -64,6 +68,7 @@ export const createToolService = (options: ToolServiceOptions) => {
         const step = await runTurn(caller, {
           sessionId,
           stepId,
+          expected,
           mayBeRepeated: key !== undefined,
           parsed,
           door: 'tool_calls',

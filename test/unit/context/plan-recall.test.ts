@@ -14,6 +14,7 @@ import {
 
 const memories = ['mem_1', 'mem_2'].map((memoryId, index) => ({
   memoryId,
+  version: 1,
   content: `fact ${index}`,
   metadata: { type: 'fact' },
   score: 0.123_456,
@@ -58,6 +59,20 @@ describe('RETRIEVE', () => {
       outcome: 'unchanged',
       details: { alreadyInContext: ['mem_1'] },
     })
+  })
+
+  it('shows again what has changed since it was shown, and once', () => {
+    const history = makeHistory([{ role: 'user', content: 'hi' }])
+    const shown = applyPlan(history, planOf(recall(contextOf(history))), 'edt_1')
+    const changed = memories.map((memory, index) => ({ ...memory, version: memory.version + index }))
+    const again = planOf(recall(contextOf(shown), changed))
+    expect(again.details).toMatchObject({ memoryIds: ['mem_2'], alreadyInContext: ['mem_1'] })
+    const both = contextOf(applyPlan(shown, again, 'edt_2'))
+    expect(recall(both, changed)).toMatchObject({
+      outcome: 'unchanged',
+      details: { alreadyInContext: ['mem_1', 'mem_2'] },
+    })
+    expect(recall(both)).toMatchObject({ outcome: 'unchanged' })
   })
 
   it('with nothing found there is no edit', () => {

@@ -76,7 +76,7 @@ describe('undo', () => {
 
   it('of a result that answers a call of its own message is refused: the call would stand without it', () => {
     const history = makeHistory([{ role: 'assistant', content: '', toolCalls: [makeCall('call_0')] }])
-    const results = [{ memoryId: 'mem_1', content: 'fact', metadata: {}, score: 1 }]
+    const results = [{ memoryId: 'mem_1', version: 1, content: 'fact', metadata: {}, score: 1 }]
     const input = { query: 'q', topK: 1, results, answersToolCallId: 'call_0', countTokens, createId: () => 'msg_r' }
     const recalled = applyPlan(history, planOf(planRecall(contextOf(history), input)), 'edt_1')
     expect(undo(recalled, 'edt_1')).toMatchObject({ code: 'context.edit_depended_on' })

@@ -16,7 +16,7 @@ const message = (
   kind: 'appended',
   toolCalls: null,
   toolCallId: null,
-  recalledMemoryIds: [],
+  recalledMemories: [],
   ...more,
 })
 const piecesOf = (role: SummarizableMessage['role'], content: string) =>
@@ -29,7 +29,7 @@ describe('what a summary may quote', () => {
     const results = [
       message('tool', content, { kind: 'recall', name: 'Retrieve_memory' }),
       message('tool', content, { name: 'retrieve_memory' }),
-      message('tool', content, { recalledMemoryIds: ['mem_1'] }),
+      message('tool', content, { recalledMemories: [{ memoryId: 'mem_1', version: 1 }] }),
     ]
     expect(quotableTexts(results).map(({ pieces }) => pieces)).toEqual([[], [], []])
     const unnamed = [

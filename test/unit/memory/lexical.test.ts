@@ -89,9 +89,7 @@ describe('analyzeText', () => {
     ['unspaced script', '漢'],
   ])('does bounded work on %s', (_name, unit) => {
     const longest = unit.repeat(Math.ceil(analyzedCharactersMax / unit.length)).slice(0, analyzedCharactersMax)
-    const startedMs = performance.now()
     const terms = analyzeText(longest)
-    expect(performance.now() - startedMs).toBeLessThan(1_000)
     expect(terms.length).toBeLessThanOrEqual(2 * analyzedCharactersMax)
     expect(analyzeText(longest + 'unread '.repeat(1_000))).toEqual(terms)
   })
