@@ -3,6 +3,7 @@
  * and how many prompt tokens a long talk takes beside sending all of it each time. With VLLM_URL and VLLM_MODEL, also the
  * share of the prompt that a real server takes from its prefix cache.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startChatServer } from '../../test/support/chat-server.ts'
 import type { Client } from '../client.ts'
 import { ms, rate } from '../figures.ts'
@@ -13,6 +14,8 @@ import { interleave, repeat } from '../timing.ts'
 
 const rounds = 100
 const manyRuns = 64
+/** What a small model on a GPU takes for a short turn. */
+const thinkingMs = 500
 const talkTurns = 20
 const longTalkTurns = 100
 /** Tokens of vLLM's cache block on a CPU; on a GPU it is smaller. */
@@ -29,11 +32,13 @@ const takeStep = (client: Client, session: string, input?: string): Promise<Step
     sampling: { max_tokens: 16, temperature: 0 },
   })
 
-const overhead = async (client: Client, bare: () => Promise<unknown>, { report, seconds }: BenchOptions) => {
-  let turn = 0
-  const session = () => `turn-${turn}`
-  await startSession(client, session())
-  const alone = await interleave(rounds, { step: () => takeStep(client, session()), bare })
+const overhead = async (
+  client: Client,
+  { bare, setThinking }: { bare: () => Promise<unknown>; setThinking: (ms: number) => void },
+  { report, seconds }: BenchOptions,
+) => {
+  await startSession(client, 'alone')
+  const alone = await interleave(rounds, { step: () => takeStep(client, 'alone'), bare })
   const over = alone.step.p50 - alone.bare.p50
   report.add({
     what: 'turn of the policy, one client',
@@ -42,15 +47,19 @@ const overhead = async (client: Client, bare: () => Promise<unknown>, { report, 
     ratio: alone.step.p50 / alone.bare.p50,
     target: { text: `5 ms above (${ms(over)})`, isMet: over <= 5 },
   })
+  setThinking(thinkingMs)
   const bareMany = await repeat({ seconds, connections: manyRuns }, bare)
+  const sessions = Array.from({ length: manyRuns }, (_, at) => `many-${at}`)
+  for (const own of sessions) await startSession(client, own)
+  const free = [...sessions]
   const many = await repeat({ seconds, connections: manyRuns }, async () => {
-    turn += 1
-    const own = `many-${turn}`
-    await startSession(client, own)
-    await takeStep(client, own, 'Hello')
+    const own = free.pop() ?? ''
+    await takeStep(client, own)
+    free.push(own)
   })
+  setThinking(0)
   report.add({
-    what: `session, input and turn, ${manyRuns} at once`,
+    what: `turn of the policy, ${manyRuns} at once, a model that takes ${thinkingMs} ms`,
     figure: `${rate(many.perSecond)}, p50 ${ms(many.p50)}`,
     floor: `bare calls ${rate(bareMany.perSecond)}, p50 ${ms(bareMany.p50)}`,
     ratio: many.p50 / bareMany.p50,
@@ -103,7 +112,11 @@ const prefixShare = async (bench: Bench, { report }: BenchOptions, [url, model]:
 
 export const benchPolicy: Subject = async (bench, options) => {
   const server = await startChatServer({ windowTokens: 32_768 })
-  server.reply(() => ({ text: '<think>Nothing to do.</think><answer>Yes.</answer>' }))
+  let delayMs = 0
+  server.reply(async () => {
+    if (delayMs > 0) await sleep(delayMs)
+    return { text: '<think>Nothing to do.</think><answer>Yes.</answer>' }
+  })
   const { client, stop } = await bench.startBeside({
     AGEMEM_VLLM_URL: server.url,
     AGEMEM_VLLM_MODEL: server.model,
@@ -118,7 +131,10 @@ export const benchPolicy: Subject = async (bench, options) => {
       const signal = AbortSignal.timeout(60_000)
       await (await fetch(`${server.url}/v1/chat/completions`, { method: 'POST', headers, body, signal })).text()
     }
-    await overhead(client, bare, options)
+    const setThinking = (ms: number) => {
+      delayMs = ms
+    }
+    await overhead(client, { bare, setThinking }, options)
     await promptTokens(client, options)
   } finally {
     await stop()

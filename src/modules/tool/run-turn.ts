@@ -7,6 +7,9 @@ import type { Caller } from '../../shared/caller.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { sessionClosed } from '../session/session.errors.ts'
+import { findSession } from '../session/session.repository.ts'
+import { ensureReachable } from '../session/session.service.ts'
+import type { ContextMeasure } from '../session/session-types.ts'
 import {
   findCalls,
   type Generation,
@@ -61,12 +64,15 @@ export const assistantMessage = ({ answer, calls }: Pick<ParsedStep, 'answer' | 
         })),
 })
 
+/** With the context as the assistant's message has left it. */
+type BegunTurn = Turn & { readonly context: ContextMeasure }
+
 export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): RunTurn => {
   const { database, contexts } = runner
   const runCall = createTurnCall(runner)
 
   /** The step and the assistant's message; once, however often the turn comes. */
-  const begin = (caller: Caller, turn: ModelTurn): Promise<Turn> =>
+  const begin = (caller: Caller, turn: ModelTurn): Promise<BegunTurn> =>
     database.transact(caller.tenantId, async (tx) => {
       const { sessionId, stepId, door, message, generation } = turn
       const session = await contexts.lockOpen(tx, caller, { sessionId, expected: null })
@@ -78,11 +84,13 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
       // A turn that is taken up again has changed the context itself.
       if (opened.outcome === 'opened') contexts.ensureExpected(session, turn.expected ?? null)
       const append = message !== null
-      const begun = { sessionId, stepId, stepOrder: opened.stepOrder, append, assistantMessageId: null }
+      const { stepOrder } = opened
+      const begun = { sessionId, stepId, stepOrder, append, assistantMessageId: null, context: session.context }
       if (opened.outcome === 'exists' || message === null) return begun
       const appended = await contexts.appendTo(tx, session, [message])
-      await noteContextAfter(tx, { sessionId, stepId, contextVersion: appended.session.context.version })
-      return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null }
+      const { context } = appended.session
+      await noteContextAfter(tx, { sessionId, stepId, contextVersion: context.version })
+      return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null, context }
     })
 
   return async (caller, turn) => {
@@ -99,8 +107,9 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
       await watcher?.onAnswered(answered)
       recorded.push(answered)
     }
+    if (recorded.length === 0) return stepAnswerOf({ stepId, parsed, recorded, context: begun.context })
     onMemoryWrite()
-    const after = await contexts.readSnapshot(caller, sessionId)
-    return stepAnswerOf({ stepId, parsed, recorded, context: after.session.context })
+    const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
+    return stepAnswerOf({ stepId, parsed, recorded, context: ensureReachable(caller, found).context })
   }
 }
