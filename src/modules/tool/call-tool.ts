@@ -24,7 +24,7 @@ export type ToolCallOptions = ToolRunner & {
 
 type MadeCall = Pick<RecordedCall, 'toolCallId' | 'name' | 'arguments'>
 
-export type ToolRequest<Key extends ToolKey> = {
+export type ToolCallRequest<Key extends ToolKey> = {
   readonly sessionId: string
   readonly key: Key
   readonly args: unknown
@@ -108,7 +108,7 @@ export const createToolCall = ({
   }
 
   /** @throws AppError of the arguments, the session or the tool */
-  return async <Key extends ToolKey>(caller: Caller, request: ToolRequest<Key>): Promise<ToolAnswer> => {
+  return async <Key extends ToolKey>(caller: Caller, request: ToolCallRequest<Key>): Promise<ToolAnswer> => {
     const { sessionId, key, args: raw, door, expected = null, recall = { form: 'pair' } } = request
     const parsed = door === 'mcp' ? parseModelArguments(key, raw) : parseToolArguments(key, raw)
     if (!parsed.ok) throw invalidArguments(parsed.errors)
