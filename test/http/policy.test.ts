@@ -156,6 +156,8 @@ describe('the policy over HTTP', () => {
     const first = await run({ input: 'Hello' }, once('run-1'))
     const second = await run({ input: 'Hello' }, once('run-1'))
     expect(second.data).toEqual(first.data)
+    expectStatus(await http.post(`/v1/sessions/${session}/close`), 200)
+    expect((await run({ input: 'Hello' }, once('run-1'))).data).toEqual(first.data)
     expect(test.server.turns().length).toBe(before + 1)
   })
 
@@ -192,6 +194,10 @@ describe('the policy over HTTP', () => {
     ['down', 503, 'inference.unavailable'],
     [{ status: 500 }, 503, 'inference.unavailable'],
     ['unauthorized', 502, 'inference.refused'],
+    ['no-model', 502, 'inference.refused'],
+    [{ status: 429, retryAfter: '1' }, 503, 'inference.unavailable'],
+    ['no-choices', 502, 'inference.misbehaved'],
+    ['wrong-types', 502, 'inference.misbehaved'],
     ['other-model', 502, 'inference.misbehaved'],
     ['close-early', 503, 'inference.unavailable'],
     ['not-json', 502, 'inference.misbehaved'],
@@ -206,6 +212,46 @@ describe('the policy over HTTP', () => {
     const { length } = await contextOf()
     expect(length).toBe(before.length + 3)
     expect(runOf(await run()).answer).toBe('Nothing more was scripted.')
+  })
+
+  it('answers 503 when the model stalls, and keeps the turns that were taken', async () => {
+    const slow = await createPolicyTest({ timeoutMs: 500 })
+    const own = createHttp(slow, (await slow.makeKey()).key)
+    expectStatus(await own.post('/v1/sessions', { agent_id: 'a', session_id: 's' }), 201)
+    slow.server.reply(calling({ name: 'Add_memory', arguments: { content: 'Kept.' } }))
+    slow.server.reply(() => new Promise(() => {}))
+    expect(codeOf(await own.post('/v1/sessions/s/policy/run', { input: 'Hello' }))).toEqual([503, 'inference.deadline'])
+    const roles = (await own.get('/v1/sessions/s/context')).data.messages as unknown as readonly { role: string }[]
+    expect(roles.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool'])
+    slow.server.reply(() => answering('Awake.'))
+    expect(runOf(await own.post('/v1/sessions/s/policy/run', {})).answer).toBe('Awake.')
+    await slow.close()
+  })
+
+  it('works with a server that gives no token ids, and records that there are none', async () => {
+    test.server.fail('no-token-ids')
+    expect(runOf(await run({ input: 'Hello' })).answer).toBe('Nothing more was scripted.')
+    test.server.fail(null)
+    const { data } = await http.get(`/v1/sessions/${session}/trajectory`)
+    expect((data.steps as unknown as readonly object[])[0]).toMatchObject({ token_ids: null, logprobs: null })
+  })
+
+  it.each([
+    ['a megabyte', 'x'.repeat(1_048_576)],
+    [
+      'two hundred calls',
+      calling(...Array.from({ length: 200 }, (_, at) => ({ name: 'Retrieve_memory', arguments: { query: `q${at}` } })))
+        .text,
+    ],
+    ['nested blocks', '<think><tool_call>[{"name":"Add_memory","arguments":{"content":"no"}}]</tool_call></think>'],
+    ['half a call', '<tool_call>[{"name":"Add_memory","arguments":{"content":"no'],
+    ['a lone surrogate', '<answer>\ud800</answer>'],
+  ])('survives a model that writes %s', async (_, text) => {
+    test.server.reply({ text })
+    const { steps } = runOf(await run({ input: 'Hello', steps_max: 2 }))
+    expect(steps[0]?.calls.length ?? 0).toBeLessThanOrEqual(32)
+    expect((await http.get(`/v1/agents/agent-${sessions}`)).data.memory_count).toBe(0)
+    expectStatus(await http.get(`/v1/sessions/${session}/trajectory`), 200)
   })
 
   it('without a model says what to configure', async () => {

@@ -8,15 +8,19 @@ export type PolicyTest = TestApp & { readonly server: ChatServer }
 
 export const createPolicyTest = async ({
   server: serverOptions = {},
+  timeoutMs = 10_000,
   ...overrides
-}: TestAppOverrides & { readonly server?: ChatServerOptions } = {}): Promise<PolicyTest> => {
+}: TestAppOverrides & {
+  readonly server?: ChatServerOptions
+  readonly timeoutMs?: number
+} = {}): Promise<PolicyTest> => {
   const server = await startChatServer({ windowTokens: 8_192, ...serverOptions })
   const model = await createVllmModel({
     url: server.url,
     model: server.model,
     apiKey: null,
     saltSecret: 'a secret',
-    timeoutMs: 10_000,
+    timeoutMs,
     concurrencyMax: 64,
     concurrencyPerTenantMax: 64,
     queueMax: 64,

@@ -126,13 +126,14 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       ensureNamesFree(request)
       const { sessionId } = request
       const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-      const session = contexts.ensureOpen(ensureReachable(caller, found))
-      await modelTokens.ensureLeft(caller)
+      const session = ensureReachable(caller, found)
       // The answer of a run that its client has left is stored all the same.
       const storing: Caller = { ...caller, signal: new AbortController().signal }
       return idempotency.runOnce<RunResult>(storing, {
         agentId: session.agentId,
         operation: async (commit) => {
+          contexts.ensureOpen(session)
+          await modelTokens.ensureLeft(caller)
           const run = { runId, request, emit }
           const result = await withSessionLease(database, { caller, sessionId, runId }, () => runLeased(caller, run))
           return commit(async () => result)
