@@ -48,6 +48,12 @@ export default {
       from: { path: `^${modules}`, pathNot: '\\.routes\\.ts$' },
       to: { path: '^(src/http|node_modules/(fastify|@fastify))' },
     },
+    {
+      name: 'only-the-app-opens-the-door-of-mcp',
+      severity: 'error',
+      from: { path: '^src', pathNot: '^src/(app\\.ts|mcp/)' },
+      to: { path: '^src/mcp/' },
+    },
     ...moduleRules,
   ],
   options: {

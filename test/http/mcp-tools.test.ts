@@ -1,6 +1,6 @@
 import type { Client } from '@modelcontextprotocol/sdk/client/index.js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { standingSessionIdOf } from '../../src/http/mcp-binding.ts'
+import { standingSessionIdOf } from '../../src/mcp/binding.ts'
 import { sql } from '../../src/shared/sql.ts'
 import { createHttp, expectStatus, type Http, idMatching } from '../support/http.ts'
 import { callTool, type McpTest, problemCodeOf, startMcpTest, type ToolResult } from '../support/mcp.ts'
@@ -67,7 +67,15 @@ describe('tools over MCP', () => {
       version: 2,
     })
     expect(await resultOf('Retrieve_memory', { query: 'Where does Ana live?' })).toEqual({
-      memories: [{ memory_id, content: 'Ana lives in Lisbon', metadata: { city: 'Porto' }, score: expect.any(Number) }],
+      memories: [
+        {
+          memory_id,
+          version: 2,
+          content: 'Ana lives in Lisbon',
+          metadata: { city: 'Porto' },
+          score: expect.any(Number),
+        },
+      ],
       already_in_context: [],
       message_id: idMatching('msg'),
     })

@@ -4,7 +4,7 @@ import type { SessionService } from '../modules/session/session.service.ts'
 import type { ToolService } from '../modules/tool/tool.service.ts'
 import type { Caller } from '../shared/caller.ts'
 import type { AppError } from '../shared/errors.ts'
-import type { Binding } from './mcp-binding.ts'
+import type { Binding } from './binding.ts'
 
 /** What stands behind the door. */
 export type McpDoor = {

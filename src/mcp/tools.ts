@@ -1,14 +1,14 @@
 /** The six tools as MCP has them. A tool that fails answers with its problem, which a model can act on. */
 import { type CallToolRequest, type CallToolResult, ErrorCode, type Tool } from '@modelcontextprotocol/sdk/types.js'
+import { toAppError } from '../http/http-errors.ts'
 import { invalidArguments } from '../modules/tool/tool.errors.ts'
 import { toToolAnswerBody } from '../modules/tool/tool-body.ts'
 import { findToolKey, toolNames } from '../modules/tool/tool-definitions.ts'
 import { formatTools } from '../modules/tool/tool-formats.ts'
 import { clientIdPattern } from '../shared/ids.ts'
-import { toAppError } from './http-errors.ts'
-import { type BoundSession, isUnbound, openBoundSession } from './mcp-binding.ts'
-import type { McpCall } from './mcp-call.ts'
-import { problemData, rpcError } from './mcp-errors.ts'
+import { type BoundSession, isUnbound, openBoundSession } from './binding.ts'
+import type { McpCall } from './call.ts'
+import { problemData, rpcError } from './errors.ts'
 
 const sessionIdSchema = {
   type: 'string',

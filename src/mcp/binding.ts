@@ -9,7 +9,7 @@ import type { Session } from '../modules/session/session-types.ts'
 import type { RecallForm } from '../modules/tool/tool-run.ts'
 import type { Caller } from '../shared/caller.ts'
 import { isAppError } from '../shared/errors.ts'
-import { sessionOfAnotherAgent } from './mcp-errors.ts'
+import { sessionOfAnotherAgent } from './errors.ts'
 
 export type Binding = { readonly sessionId: string | null; readonly agentId: string | null }
 

@@ -11,8 +11,8 @@ import { toMemoryBody } from '../modules/memory/memory-body.ts'
 import type { Memory } from '../modules/memory/memory-types.ts'
 import { clientIdPattern, idPattern } from '../shared/ids.ts'
 import { toSafeText } from '../shared/json-limits.ts'
-import { boundAgentId } from './mcp-binding.ts'
-import type { McpCall } from './mcp-call.ts'
+import { boundAgentId } from './binding.ts'
+import type { McpCall } from './call.ts'
 
 const mimeType = 'application/json'
 const pageLimit = 50

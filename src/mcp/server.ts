@@ -13,11 +13,11 @@ import {
   ReadResourceRequestSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { AjvJsonSchemaValidator } from '@modelcontextprotocol/sdk/validation/ajv'
-import { toAppError } from './http-errors.ts'
-import type { McpCall } from './mcp-call.ts'
-import { rpcErrorOf } from './mcp-errors.ts'
-import { listResources, readResource, resourceTemplates } from './mcp-resources.ts'
-import { callTool, listTools } from './mcp-tools.ts'
+import { toAppError } from '../http/http-errors.ts'
+import type { McpCall } from './call.ts'
+import { rpcErrorOf } from './errors.ts'
+import { listResources, readResource, resourceTemplates } from './resources.ts'
+import { callTool, listTools } from './tools.ts'
 
 const serverInfo = { name: 'agemem', title: 'AgeMem', version: '1' }
 

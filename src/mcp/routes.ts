@@ -5,18 +5,18 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import { describeError } from '../http/describe-error.ts'
+import { scopeMissing } from '../http/http-errors.ts'
+import { type App, callerOf, tenantAccess } from '../http/route.ts'
 import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
 import type { Scope } from '../shared/caller.ts'
 import { clientIdPattern } from '../shared/ids.ts'
 import { isJsonObject } from '../shared/json-limits.ts'
-import { describeError } from './describe-error.ts'
-import { scopeMissing } from './http-errors.ts'
-import { type BindingHeaders, bindingOf, withBoundClaim } from './mcp-binding.ts'
-import type { McpCall, McpDoor } from './mcp-call.ts'
-import { batchNotAllowed, methodNotAllowed, originNotAllowed, rpcRefusal } from './mcp-errors.ts'
-import type { OriginCheck } from './mcp-origin.ts'
-import { answerMessage } from './mcp-server.ts'
-import { type App, callerOf, tenantAccess } from './route.ts'
+import { type BindingHeaders, bindingOf, withBoundClaim } from './binding.ts'
+import type { McpCall, McpDoor } from './call.ts'
+import { batchNotAllowed, methodNotAllowed, originNotAllowed, rpcRefusal } from './errors.ts'
+import type { OriginCheck } from './origin.ts'
+import { answerMessage } from './server.ts'
 
 export type McpRoutesDependencies = { readonly door: McpDoor; readonly isOriginAllowed: OriginCheck }
 
