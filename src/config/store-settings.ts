@@ -66,7 +66,7 @@ export const storeSettings = {
   indexRestMs: number({
     name: 'AGEMEM_INDEX_REST_MS',
     unit: 'ms',
-    default: 200,
+    default: 100,
     minimum: 0,
     maximum: 60_000,
     doc: 'How long writes gather before they are indexed together; searches see them meanwhile all the same.',

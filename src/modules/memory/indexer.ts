@@ -8,6 +8,7 @@
  *
  * Invariants: embedded_revision <= indexed_revision <= revision (M5); a clock moves only under a lease that still holds.
  */
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
@@ -39,6 +40,8 @@ const leaseMs = 60_000
 const callTimeoutMs = 30_000
 const vectorsPerRound = 32
 const postponeMs = 2_000
+/** Long rounds are of a load in bulk, and that is not to take twice as long. */
+const breathMaxMs = 10
 const publicationsRemembered = 1_000
 
 export type Indexer = {
@@ -187,6 +190,9 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       sleepers.add(awake)
     })
 
+  /** As long as a short round took, so that requests go before the indexer while writes come one by one. */
+  const breathe = (tookMs: number) => (restMs === 0 ? Promise.resolve() : delay(Math.min(tookMs, breathMaxMs)))
+
   let isWaking = false
 
   const wakeNow = () => {
@@ -203,11 +209,13 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   const runLoop = async (phase: IndexPhase): Promise<void> => {
     while (!stopped.signal.aborted) {
+      const startedMs = performance.now()
       const served = await runRound(phase).catch((error: unknown) => {
         logger.warn({ err: error, phase }, 'the indexer could not look at the clocks')
         return false
       })
       if (served && phase === 'words') wake()
+      if (served) await breathe(performance.now() - startedMs)
       if (!served && !stopped.signal.aborted) await sleep()
     }
   }

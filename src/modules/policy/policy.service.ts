@@ -125,17 +125,20 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       if (model === null) throw inferenceNotConfigured()
       ensureNamesFree(request)
       const { sessionId } = request
+      const lead = async (): Promise<RunResult> => {
+        await modelTokens.ensureLeft(caller)
+        const run = { runId, request, emit }
+        return withSessionLease(database, { caller, sessionId, runId }, () => runLeased(caller, run))
+      }
+      if (caller.idempotency === null) return lead()
       const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-      const session = ensureReachable(caller, found)
+      const { agentId } = ensureReachable(caller, found)
       // The answer of a run that its client has left is stored all the same.
       const storing: Caller = { ...caller, signal: new AbortController().signal }
       return idempotency.runOnce<RunResult>(storing, {
-        agentId: session.agentId,
+        agentId,
         operation: async (commit) => {
-          contexts.ensureOpen(session)
-          await modelTokens.ensureLeft(caller)
-          const run = { runId, request, emit }
-          const result = await withSessionLease(database, { caller, sessionId, runId }, () => runLeased(caller, run))
+          const result = await lead()
           return commit(async () => result)
         },
       })

@@ -4,26 +4,34 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
+import { sessionClosed } from '../session/session.errors.ts'
+import { findSession } from '../session/session.repository.ts'
+import { ensureReachable } from '../session/session.service.ts'
 import { sessionBusy } from './policy.errors.ts'
 import { releaseSession, takeSession } from './run.repository.ts'
 
 const leaseMs = 30_000
 
-/** @throws AppError `session.busy` (409) */
+/** @throws AppError `session.not_found` (404), `session.closed`, `session.busy` (409) */
 export const withSessionLease = async <T>(
   database: Database,
   { caller, sessionId, runId }: { readonly caller: Caller; readonly sessionId: string; readonly runId: string },
   work: () => Promise<T>,
 ): Promise<T> => {
   const { tenantId } = caller
-  const take = () => database.transact(tenantId, (tx) => takeSession(tx, { sessionId, runId, leaseMs }))
-  if (!(await take())) throw sessionBusy()
+  const lease = { sessionId, runId, leaseMs }
+  await database.transact(tenantId, async (tx) => {
+    const { status } = ensureReachable(caller, await findSession(tx, sessionId))
+    if (status === 'closed') throw sessionClosed()
+    if (!(await takeSession(tx, lease))) throw sessionBusy()
+  })
   // A renewal that fails is tried again by the next; one that is refused changes nothing for this run's own writes.
-  const renewal = setInterval(() => void take().catch(() => undefined), leaseMs / 3)
+  const renew = () => database.transact(tenantId, (tx) => takeSession(tx, lease)).catch(() => undefined)
+  const renewal = setInterval(() => void renew(), leaseMs / 3)
   try {
     return await work()
   } finally {
     clearInterval(renewal)
-    await database.transact(tenantId, (tx) => releaseSession(tx, { sessionId, runId })).catch(() => undefined)
+    await database.transact(tenantId, (tx) => releaseSession(tx, lease)).catch(() => undefined)
   }
 }
