@@ -49,6 +49,7 @@ export type ChatUsage = {
   readonly cachedTokens: number | null
 }
 
+/** Its texts can be stored: NUL and halves of surrogate pairs are U+FFFD in them. The token ids are what was said. */
 export type ChatReply = {
   /** The answer without reasoning; empty when the model only called functions. */
   readonly text: string

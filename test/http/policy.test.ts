@@ -244,6 +244,8 @@ describe('the policy over HTTP', () => {
         .text,
     ],
     ['nested blocks', '<think><tool_call>[{"name":"Add_memory","arguments":{"content":"no"}}]</tool_call></think>'],
+    ['NUL in text without tags', 'Plain \u0000 text.'],
+    ['NUL in an answer', '<think>a\u0000</think><answer>b\u0000</answer>'],
     ['half a call', '<tool_call>[{"name":"Add_memory","arguments":{"content":"no'],
     ['a lone surrogate', '<answer>\ud800</answer>'],
   ])('survives a model that writes %s', async (_, text) => {

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import type { ChatReply } from '../../ports/language-model.ts'
 import type { ToolCallMessage } from '../../shared/chat.ts'
+import { toSafeText } from '../../shared/json-limits.ts'
 import { inferenceMisbehaved } from './inference-errors.ts'
 import {
   fieldsOf,
@@ -58,13 +59,19 @@ const trainableParts = (heard: HeardAnswer, promptTokens: number, completionToke
   }
 }
 
+const toSafeCall = ({ id, type, function: { name, arguments: args } }: ToolCallMessage): ToolCallMessage => ({
+  id: toSafeText(id),
+  type,
+  function: { name: toSafeText(name), arguments: toSafeText(args) },
+})
+
 /** @throws AppError `inference.misbehaved`, `inference.unavailable` */
 export const toReply = (heard: HeardAnswer, { model, logger }: ReplyContext): ChatReply => {
   const usage = usageOf(heard.usage)
   return {
-    text: heard.text,
-    reasoning: heard.reasoning === '' ? null : heard.reasoning,
-    toolCalls: heard.toolCalls,
+    text: toSafeText(heard.text),
+    reasoning: heard.reasoning === '' ? null : toSafeText(heard.reasoning),
+    toolCalls: heard.toolCalls.map(toSafeCall),
     finishReason: finishReasonOf(heard.finishReason, heard.toolCalls),
     model,
     usage,

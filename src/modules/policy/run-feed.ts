@@ -52,9 +52,15 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
     return reader
   }
 
+  /** Nobody reads: the run is given up unless somebody does within the grace. */
+  const expectReader = (): void => {
+    clearTimeout(grace)
+    if (readers.size === 0 && !isEnded) grace = setTimeout(() => abandoned.abort(), graceMs)
+  }
+
   const leave = (reader: { position: number }): void => {
     readers.delete(reader)
-    if (readers.size === 0 && !isEnded) grace = setTimeout(() => abandoned.abort(), graceMs)
+    expectReader()
     tellAll()
   }
 
@@ -107,6 +113,7 @@ export const createRunFeed = ({ graceMs, aheadMax }: RunFeedOptions) => {
     },
 
     cancel: (): void => abandoned.abort(),
+    expectReader,
     read,
   }
 }

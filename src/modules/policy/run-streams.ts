@@ -57,6 +57,8 @@ export const createRunStreams = ({ policy, createId, resumeMs }: RunStreamsOptio
       const running = work(caller, request, { runId, feed })
       const settled = running.catch(() => undefined).finally(() => underWay.delete(settled))
       underWay.add(settled)
+      // A client that leaves before it has begun to read is no reader that could leave.
+      caller.signal.addEventListener('abort', feed.expectReader, { once: true })
       await Promise.race([running, feed.begun])
       return { runId, feed }
     },

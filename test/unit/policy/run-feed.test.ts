@@ -64,6 +64,13 @@ describe('the feed of a run', () => {
     await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
   })
 
+  it('gives a run up whose reader never came', async () => {
+    const feed = createRunFeed({ graceMs: 5, aheadMax: 2 })
+    await feed.emit(token('a'))
+    feed.expectReader()
+    await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
+  })
+
   it('lets a cancelled run end, whoever reads', async () => {
     const feed = createRunFeed({ graceMs: 1_000, aheadMax: 0 })
     const reader = feed.read(0, { idleMs: 1_000, signal })
