@@ -32,13 +32,14 @@ describe('a run as server-sent events', () => {
   let test: PolicyTest
   let http: Http
   let key: string
+  let tenantId: string
   let url: string
   let sessions = 0
   let session: string
 
   beforeAll(async () => {
     test = await createPolicyTest()
-    key = (await test.makeKey()).key
+    ;({ key, tenantId } = await test.makeKey())
     http = createHttp(test, key)
     url = await test.app.listen({ host: '127.0.0.1', port: 0 })
   })
@@ -149,12 +150,17 @@ describe('a run as server-sent events', () => {
     }
   })
 
-  it("finds no other tenant's run, and no run of another session", async () => {
+  it("finds no other tenant's run, none of an agent that the key is not bound to, and none of another session", async () => {
     const { events, ended } = await watch({ input: 'Hello' })
     await ended
     const headers = { accept: 'text/event-stream', 'last-event-id': events[0]?.id ?? '' }
     const other = createHttp(test, (await test.makeKey()).key)
-    expect(codeOf(await other.post(`/v1/sessions/${session}/policy/run`, {}, headers))[0]).toBe(404)
+    const bound = createHttp(test, (await test.makeKey({ tenantId, agentIds: ['another'] })).key)
+    for (const stranger of [other, bound])
+      expect(codeOf(await stranger.post(`/v1/sessions/${session}/policy/run`, {}, headers))).toEqual([
+        404,
+        'session.not_found',
+      ])
     expectStatus(await http.post('/v1/sessions', { agent_id: 'a', session_id: `${session}-other` }), 201)
     const elsewhere = await http.post(`/v1/sessions/${session}-other/policy/run`, {}, headers)
     expect(codeOf(elsewhere)).toEqual([404, 'policy.run_not_found'])

@@ -5,6 +5,7 @@ import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
 import { sessionParams } from '../session/session.routes.ts'
+import type { SessionService } from '../session/session.service.ts'
 import { deadlinePassed, invalidEventId } from './policy.errors.ts'
 import { type PolicyRunBody, policyComponents } from './policy.schemas.ts'
 import type { PolicyService } from './policy.service.ts'
@@ -20,6 +21,7 @@ import type { RunStreams, StartedStream } from './run-streams.ts'
 
 export type PolicyRoutesDependencies = {
   readonly policy: PolicyService
+  readonly sessions: Pick<SessionService, 'get'>
   readonly runStreams: RunStreams
   readonly policyDefaults: PolicyDefaults
 }
@@ -41,7 +43,7 @@ async function* eventsOf(
 }
 
 export const registerPolicyRoutes = (app: App, dependencies: PolicyRoutesDependencies): void => {
-  const { policy, runStreams, policyDefaults: defaults } = dependencies
+  const { policy, sessions, runStreams, policyDefaults: defaults } = dependencies
   for (const component of policyComponents) app.addSchema(component)
 
   app.route({
@@ -72,6 +74,7 @@ export const registerPolicyRoutes = (app: App, dependencies: PolicyRoutesDepende
     if (typeof lastId === 'string') {
       const seen = fromEventId(lastId)
       if (seen === null) throw invalidEventId()
+      await sessions.get(caller, sessionId)
       return { stream: runStreams.find(caller, { sessionId, runId: seen.runId }), after: seen.number }
     }
     const run = fromRunBody(body, { sessionId, defaults, turnsNow: null })
