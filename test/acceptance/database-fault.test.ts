@@ -94,8 +94,9 @@ describe('a database that is killed under load', () => {
     expect(acknowledged.filter((content) => !stored.includes(content))).toEqual([])
     const unexpected = stored.filter((content) => !acknowledged.includes(content) && !doubtful.has(content))
     expect(unexpected).toEqual([])
+    // A lease whose grant went down with the database is known to nobody, and ends by itself in a minute.
     await expect
-      .poll(async () => (await (await call(service, '/v1/agents/a')).json()) as object, { timeout: 20_000 })
+      .poll(async () => (await (await call(service, '/v1/agents/a')).json()) as object, { timeout: 80_000 })
       .toMatchObject({ memory_count: stored.length, index_lag: 0 })
-  }, 120_000)
+  }, 180_000)
 })

@@ -14,6 +14,7 @@ import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import { embedRows } from './embed-rows.ts'
+import { giveLeaseBack } from './give-lease-back.ts'
 import { readChangedMemories, readRemovedIds, readUnembedded } from './index.repository.ts'
 import {
   type AgentLease,
@@ -21,7 +22,6 @@ import {
   advanceIndexed,
   type IndexPhase,
   leaseAgent,
-  postponeLease,
   readClock,
 } from './index-lease.repository.ts'
 import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
@@ -172,9 +172,9 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     try {
       await (phase === 'words' ? indexWords(lease) : indexVectors(lease))
     } catch (error) {
-      if (stopped.signal.aborted) return false
-      logger.warn({ err: error, agentId: lease.agentId, phase }, 'an agent could not be indexed now')
-      await database.transact(lease.tenantId, (tx) => postponeLease(tx, { lease, delayMs: postponeMs }))
+      if (!stopped.signal.aborted)
+        logger.warn({ err: error, agentId: lease.agentId, phase }, 'an agent could not be indexed now')
+      await giveLeaseBack(database, lease, { leaseMs, delayMs: postponeMs, stopped: stopped.signal })
     }
     return true
   }
