@@ -41,7 +41,7 @@ export const createContextService = ({
   createId,
 }: ContextServiceOptions) => {
   const store = createContextStore({ database, tokenizer, createId })
-  const { lockOpen, appendTo } = store
+  const { readSession, lockOpen, appendTo } = store
   const summaries = createSummaryPreparation({ database, store, tokenizer, summarize, createId })
 
   return {
@@ -64,8 +64,7 @@ export const createContextService = ({
         expected,
       }: { sessionId: string; messages: readonly NewMessage[]; expected: ExpectedContext },
     ): Promise<AppendAnswer> => {
-      const before = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-      const { agentId } = ensureReachable(caller, before)
+      const { agentId } = await readSession(caller, sessionId)
       const appended = await idempotency.runOnce<Appended>(caller, {
         agentId,
         operation: async (commit, amend) => {

@@ -1,6 +1,6 @@
 /**
  * The doors to the tools: a single call (`call`), what a client's model wrote (`callAll`), and what the service's own
- * policy wrote (`runTurn`). All go the same way: read a snapshot, prepare the slow part, then apply the effect and record
+ * policy wrote (`runTurn`). All go the same way: prepare the slow part, then apply the effect and record
  * the call in one short transaction. A step that was begun is completed under the same ids when its request is repeated
  * with its Idempotency-Key.
  */
@@ -57,13 +57,13 @@ export const createToolService = (options: ToolServiceOptions) => {
       expected = null,
     }: { sessionId: string; output: ModelOutput & { append: boolean }; expected?: ExpectedContext },
   ): Promise<StepAnswer> => {
-    const { session } = await contexts.readSnapshot(caller, sessionId)
+    const { agentId } = await contexts.readSession(caller, sessionId)
     const key = caller.idempotency?.key
     const stepId = key === undefined ? createId('stp') : stepIdOf(sessionId, key)
     const parsed = readOutput(output, stepId)
     const isAppended = append && (parsed.answer !== null || parsed.calls.length > 0)
     return idempotency.runOnce<StepAnswer>(caller, {
-      agentId: session.agentId,
+      agentId,
       operation: async (commit) => {
         const step = await runTurn(caller, {
           sessionId,
