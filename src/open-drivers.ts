@@ -1,4 +1,7 @@
-/** The composition root of the drivers: the only file that names one. Which part is used follows from one URL each. */
+/**
+ * The composition root of the drivers: the only file that names one. Which part is used follows from one URL each. The
+ * clients of Qdrant and of the model are large, so they are loaded only where they are configured.
+ */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
@@ -10,11 +13,9 @@ import { createPostgres } from './drivers/database/postgres.ts'
 import { createBundledEmbedder } from './drivers/embedder/bundled-embedder.ts'
 import { withEmbeddingCache } from './drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from './drivers/embedder/openai-embedder.ts'
-import { createVllmModel } from './drivers/language-model/vllm-model.ts'
 import { createEstimatingTokenizer } from './drivers/tokenizer/estimating-tokenizer.ts'
 import { createFileTokenizer } from './drivers/tokenizer/file-tokenizer.ts'
 import { createExactIndex } from './drivers/vector-index/exact-index.ts'
-import { createQdrantIndex } from './drivers/vector-index/qdrant-index.ts'
 import { createSpaceReader } from './modules/memory/space-reader.ts'
 import { readInstallationSecret } from './modules/tenant/installation.repository.ts'
 import type { Database } from './ports/database.ts'
@@ -112,6 +113,7 @@ const openIndex = async (
   })
   onClose(exact.close)
   if (config.qdrantUrl === null) return { vectorIndex: exact, fallbackIndex: null }
+  const { createQdrantIndex } = await import('./drivers/vector-index/qdrant-index.ts')
   const qdrant = createQdrantIndex({
     url: config.qdrantUrl,
     apiKey: config.qdrantApiKey,
@@ -132,6 +134,7 @@ const openModel = async (
   { database, logger, onClose }: Opening & { readonly database: Database },
 ): Promise<LanguageModel | null> => {
   if (config.vllmUrl === null || config.vllmModel === null) return null
+  const { createVllmModel } = await import('./drivers/language-model/vllm-model.ts')
   const model = await createVllmModel({
     url: config.vllmUrl,
     model: config.vllmModel,
