@@ -57,7 +57,7 @@ describe('the process', { timeout: 180_000 }, () => {
     await expectNothingLeft(launched)
   })
 
-  it('says that the port is taken and exits with 1', async () => {
+  it('says that the port is taken and exits with 1, having shown the first keys, which nothing shows again', async () => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
@@ -65,7 +65,9 @@ describe('the process', { timeout: 180_000 }, () => {
     const database = await createTestDatabase()
     const { child, output } = launch({ env: { AGEMEM_DATABASE_URL: database.url, AGEMEM_PORT: String(port) } })
     expect(await endOf(child)).toBe(1)
-    expect(output()).toContain(`Port ${port} on 127.0.0.1 is taken`)
+    expect(output()).toContain(`Port ${port} on 127.0.0.1 is taken. Set AGEMEM_PORT to another, or to 0.\n`)
+    expect(output()).not.toMatch(/^ +at /m)
+    expect(output()).toMatch(/^operator key: agmop_\S+\ntenant key: agm_\S+$/m)
     server.close()
     await database.drop()
   })
