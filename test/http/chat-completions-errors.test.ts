@@ -110,7 +110,7 @@ describe('what chat completions refuse, as the official client reads it', () => 
     })
     const before = test.server.turns().length
     const first = client.chat.completions.create(hello)
-    await expect.poll(() => test.server.turns().length, { timeout: 10_000 }).toBe(before + 1)
+    await expect.poll(() => test.server.turns().length).toBe(before + 1)
     const busy = await errorOf(client.chat.completions.create(hello))
     expect(busy).toBeInstanceOf(OpenAI.ConflictError)
     expect([busy.code, busy.headers?.get('x-should-retry')]).toEqual(['session.busy', 'true'])

@@ -160,13 +160,13 @@ describe('chat completions with the official client', () => {
         ? client.chat.completions.create({ ...body, stream: true }, { signal: controller.signal }).then(readChunks)
         : client.chat.completions.create(body, { signal: controller.signal })
       const failed = expect(asked).rejects.toThrow(/abort/i)
-      await expect.poll(() => test.server.turns().length, { timeout: 10_000 }).toBe(before + 1)
+      await expect.poll(() => test.server.turns().length).toBe(before + 1)
       controller.abort()
       await failed
-      await expect.poll(() => test.server.turns().at(-1)?.isAborted, { timeout: 10_000 }).toBe(true)
+      await expect.poll(() => test.server.turns().at(-1)?.isAborted).toBe(true)
       const isFree = async () => (await http.post(`/v1/sessions/${session}/policy/step`, {})).statusCode
       test.server.reply(() => answering('I am.'))
-      await expect.poll(isFree, { timeout: 10_000 }).toBe(200)
+      await expect.poll(isFree).toBe(200)
       test.server.reply(async () => {
         await held
         return answering('Too late.')

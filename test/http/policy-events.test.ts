@@ -129,7 +129,7 @@ describe('a run as server-sent events', () => {
     const turn = test.server.turns().at(-1)
     abort()
     await ended
-    await expect.poll(() => turn?.isAborted, { timeout: 5_000 }).toBe(true)
+    await expect.poll(() => turn?.isAborted).toBe(true)
     test.server.reply(() => answering('Back.'))
     await expect.poll(async () => (await http.post(`/v1/sessions/${session}/policy/run`, {})).statusCode).toBe(200)
   })

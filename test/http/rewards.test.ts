@@ -127,7 +127,7 @@ describe('rewards over HTTP', () => {
     const erasing = await database.transact(http.tenantId, async (tx) => {
       await lockSession(tx, sessionId)
       const answer = http.delete('/v1/agents/racer')
-      await expect.poll(() => found(isWaiting), { timeout: 10_000 }).toBe(1)
+      await expect.poll(() => found(isWaiting)).toBe(1)
       await insertReward(tx, { sessionId, ...fields })
       return { answer }
     })
