@@ -3,7 +3,7 @@ import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,
   pageComponent,
-  pageQuery,
+  pageQuerySchema,
   pageRequestOf,
   problems,
   toPageBody,
@@ -18,7 +18,6 @@ import type { Agent, AgentDefaults, Erasure } from './agent-types.ts'
 
 const agentParams = Type.Object({ agent_id: Type.String({ pattern: clientIdPattern }) })
 const erasureParams = Type.Object({ erasure_id: Type.String({ pattern: idPattern('era') }) })
-const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
 
 const toDefaultsBody = (defaults: AgentDefaults): AgentDefaultsBody => ({
   ...(defaults.budgetTokens === undefined ? {} : { budget_tokens: defaults.budgetTokens }),

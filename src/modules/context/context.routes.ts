@@ -4,7 +4,7 @@ import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,
   pageComponent,
-  pageQuery,
+  pageQuerySchema,
   pageRequestOf,
   problems,
   toPageBody,
@@ -29,7 +29,6 @@ const editParams = Type.Object({
   session_id: Type.String({ pattern: clientIdPattern }),
   edit_id: Type.String({ pattern: idPattern('edt') }),
 })
-const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
 
 export type ContextRoutesDependencies = {
   readonly contexts: ContextService

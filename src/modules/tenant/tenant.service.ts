@@ -28,7 +28,16 @@ import {
   storeOperatorKeyHash,
   updateTenant,
 } from './tenant.repository.ts'
-import type { AuditEvent, CreatedKey, Key, NewKey, Quotas, Tenant, Usage } from './tenant-types.ts'
+import {
+  type AuditEvent,
+  type CreatedKey,
+  type Key,
+  type NewKey,
+  noQuotas,
+  type Quotas,
+  type Tenant,
+  type Usage,
+} from './tenant-types.ts'
 
 /** Who acts for the operator, for the audit; with an Idempotency-Key and the operator's key where it may be a retry. */
 export type OperatorAction = {
@@ -55,12 +64,6 @@ export type TenantServiceOptions = {
 
 export type TenantService = ReturnType<typeof createTenantService>
 
-const noQuotas: Quotas = {
-  requestsPerSecond: null,
-  memoriesMax: null,
-  storedBytesMax: null,
-  modelTokensPerDayMax: null,
-}
 const deletionsMax = 1_000
 
 /**

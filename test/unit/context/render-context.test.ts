@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { contextOf } from '../../../src/modules/context/apply-plan.ts'
 import { planAppend } from '../../../src/modules/context/plan-append.ts'
 import { renderContext } from '../../../src/modules/context/render-context.ts'
 import { toolUnitsOf } from '../../../src/modules/context/tool-units.ts'
+import { contextOf } from '../../support/context-history.ts'
 import { countTokens, createCounterIds, makeCall, makeContext, makeHistory } from '../../support/context-model.ts'
 
 describe('the rendered context', () => {
