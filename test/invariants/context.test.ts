@@ -80,7 +80,7 @@ describe('context', () => {
 
   it('C2: rendered, every result follows its call and only a call at the very end is open', () => {
     everyEnd((history) => {
-      const { messages } = renderContext(contextOf(history))
+      const messages = renderContext(contextOf(history))
       let open: string[] = []
       for (const message of messages) {
         if (message.role === 'tool') expect(open).toContain(message.tool_call_id)

@@ -90,7 +90,7 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (edit) => [edit.contextVersion], map: (edit) => edit })
+      return pageOf(rows, { limit, keysOf: (edit) => [edit.contextVersion] })
     },
   }
 }

@@ -130,10 +130,11 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
     },
     handler: async (request, reply) => {
       const { session, context } = await contexts.readSnapshot(callerOf(request), request.params.session_id)
-      const { messages } = renderContext(context)
-      return reply
-        .header('ETag', etagOf(context.version))
-        .send({ ...toMeasureBody(session.context), token_count_source: tokenCountSource, messages })
+      return reply.header('ETag', etagOf(context.version)).send({
+        ...toMeasureBody(session.context),
+        token_count_source: tokenCountSource,
+        messages: renderContext(context),
+      })
     },
   })
 

@@ -132,7 +132,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
     list: async ({ cursor, limit }: PageRequest): Promise<Page<Tenant>> => {
       const [after] = decodeCursor(cursor, [''] as readonly [string])
       const rows = await database.transactAsSystem((tx) => listTenants(tx, { after, limit: limit + 1 }))
-      return pageOf(rows, { limit, keysOf: ({ tenantId }) => [tenantId], map: (tenant) => tenant })
+      return pageOf(rows, { limit, keysOf: ({ tenantId }) => [tenantId] })
     },
 
     get: async (tenantId: string): Promise<Tenant> => {
@@ -211,7 +211,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         (tx) => listAuditEvents(tx, { before, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: ({ auditEventId }) => [auditEventId], map: (event) => event })
+      return pageOf(rows, { limit, keysOf: ({ auditEventId }) => [auditEventId] })
     },
 
     readOperatorKeyHash: (): Promise<Buffer | null> => database.transactAsSystem(findOperatorKeyHash),

@@ -144,7 +144,7 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: ({ sessionId }) => [sessionId], map: (summary) => summary })
+      return pageOf(rows, { limit, keysOf: ({ sessionId }) => [sessionId] })
     },
 
     exportSteps: createStepExport(options),

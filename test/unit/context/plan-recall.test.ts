@@ -98,7 +98,7 @@ describe('RETRIEVE', () => {
         createId: createCounterIds(),
       }),
     )
-    const { messages } = renderContext(contextOf(applyPlan(history, plan, 'edt_1')))
+    const messages = renderContext(contextOf(applyPlan(history, plan, 'edt_1')))
     expect(messages.map(({ role }) => role)).toEqual(['assistant', 'tool', 'assistant', 'tool'])
   })
 })
