@@ -1,28 +1,11 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import {
-  anyVersion,
-  codeOf,
-  createHttp,
-  expectStatus,
-  type Http,
-  idMatching,
-  moment,
-  once,
-  readPages,
-} from '../support/http.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { anyVersion, codeOf, expectStatus, idMatching, moment, once, readPages, useApp } from '../support/http.ts'
 
 describe('messages and context over HTTP', () => {
-  let test: TestApp
-  let http: Http
+  const { http } = useApp()
   let session: string
   let count = 0
 
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
   beforeEach(async () => {
     count += 1
     session = `/v1/sessions/context-${count}`

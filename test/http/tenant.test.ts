@@ -6,8 +6,9 @@ import { createIdempotency } from '../../src/modules/idempotency/idempotency.ser
 import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
 import { createId } from '../../src/shared/ids.ts'
 import { sql } from '../../src/shared/sql.ts'
-import { type Answer, createTestApp, type TestApp } from '../support/app.ts'
+import { createTestApp, type TestApp } from '../support/app.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { codeOf, once } from '../support/http.ts'
 import { connect } from '../support/postgres.ts'
 
 type Data = Record<string, unknown>
@@ -52,8 +53,6 @@ describe('tenants and keys', () => {
   }
   const operate = (operation: string, options?: Pick<InjectOptions, 'payload' | 'headers'>) =>
     ask(test.operatorKey, operation, options)
-  const codeOf = ({ statusCode, data }: Answer) => [statusCode, data.code]
-  const once = (key: string) => ({ 'idempotency-key': key })
 
   it('the operator creates, reads, lists and changes tenants', async () => {
     const created = await operate('POST /v1/admin/tenants', { payload: { name: 'Harbour', quotas: { memories: 5 } } })

@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { anyVersion, codeOf, createHttp, expectStatus, type Http, idMatching, once } from '../support/http.ts'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { createTestApp } from '../support/app.ts'
+import { anyVersion, codeOf, createHttp, expectStatus, idMatching, once, useApp } from '../support/http.ts'
 
 describe('tools over HTTP', () => {
-  let test: TestApp
-  let http: Http
+  const { http } = useApp()
   let session: string
   let agent: string
   let count = 0
 
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
   beforeEach(async () => {
     count += 1
     session = `/v1/sessions/tools-${count}`

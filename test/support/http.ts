@@ -1,6 +1,6 @@
-/** Requests of one key, and what tests of every operation look at. */
-import { expect } from 'vitest'
-import type { Answer, TestApp } from './app.ts'
+/** An app and requests of one key to it, and what tests of every operation look at. */
+import { afterAll, beforeAll, expect } from 'vitest'
+import { type Answer, createTestApp, type TestApp } from './app.ts'
 
 type Headers = Readonly<Record<string, string>>
 
@@ -18,6 +18,26 @@ export const createHttp = (test: Pick<TestApp, 'request'>, key: string | null): 
     test.request(key, { method: 'POST', url, headers, ...(payload === undefined ? {} : { payload }) }),
   patch: (url, payload, headers = {}) => test.request(key, { method: 'PATCH', url, payload, headers }),
 })
+
+/** An app for the tests of a `describe`, opened before them and closed after, and requests of a tenant's key to it. */
+export const useAppOf = <App extends TestApp>(open: () => Promise<App>) => {
+  let test: App
+  let own: Http
+  beforeAll(async () => {
+    test = await open()
+    own = createHttp(test, (await test.makeKey()).key)
+  })
+  afterAll(() => test.close())
+  const http: Http = {
+    get: (...request) => own.get(...request),
+    delete: (...request) => own.delete(...request),
+    post: (...request) => own.post(...request),
+    patch: (...request) => own.patch(...request),
+  }
+  return { http, app: (): App => test }
+}
+
+export const useApp = () => useAppOf(() => createTestApp())
 
 export const codeOf = ({ statusCode, data }: Answer): readonly [number, unknown] => [statusCode, data.code]
 
