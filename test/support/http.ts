@@ -41,6 +41,20 @@ export const useApp = () => useAppOf(() => createTestApp())
 
 export const codeOf = ({ statusCode, data }: Answer): readonly [number, unknown] => [statusCode, data.code]
 
+/** A problem document as RFC 9457 and the contract want it. */
+export const expectProblem = (
+  answer: Pick<Answer, 'statusCode' | 'headers' | 'data'>,
+  status: number,
+  code: string,
+): void => {
+  expect([answer.statusCode, answer.data.code]).toEqual([status, code])
+  expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/)
+  expect(answer.data).toMatchObject({ type: `docs/errors.md#${code.replace('.', '')}`, status })
+  expect(answer.data.title).toEqual(expect.any(String))
+  expect(answer.data.detail).toMatch(/\.$/)
+  expect(answer.data.request_id).toBe(answer.headers['x-request-id'])
+}
+
 export const anyVersion = { 'if-match': '*' }
 export const once = (key: string): Headers => ({ 'idempotency-key': key })
 
