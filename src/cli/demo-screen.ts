@@ -1,5 +1,5 @@
 /** How the demo looks: lines of at most 100 columns, colours only where the terminal shows them. */
-import type { Line } from './demo-conversation.ts'
+import type { Line } from './demo-beats.ts'
 import { type Colour, createPaint, type Terminal } from './terminal.ts'
 import type { ContextBody } from './wire-types.ts'
 
