@@ -1,5 +1,5 @@
 /** An app and requests of one key to it, and what tests of every operation look at. */
-import { afterAll, beforeAll, expect } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { type Answer, createTestApp, type TestApp } from './app.ts'
 
 type Headers = Readonly<Record<string, string>>
@@ -38,6 +38,22 @@ export const useAppOf = <App extends TestApp>(open: () => Promise<App>) => {
 }
 
 export const useApp = () => useAppOf(() => createTestApp())
+
+/** A session for each test, of an agent of its own. */
+export const useSessions = (http: Http, name: string) => {
+  let count = 0
+  const [sessionId, agentId] = [() => `${name}-${count}`, () => `agent-${count}`]
+  beforeEach(async () => {
+    count += 1
+    expectStatus(await http.post('/v1/sessions', { agent_id: agentId(), session_id: sessionId() }), 201)
+  })
+  return {
+    sessionId,
+    agentId,
+    session: () => `/v1/sessions/${sessionId()}`,
+    agent: () => `/v1/agents/${agentId()}`,
+  }
+}
 
 export const codeOf = ({ statusCode, data }: Answer): readonly [number, unknown] => [statusCode, data.code]
 
