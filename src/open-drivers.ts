@@ -2,7 +2,6 @@
  * The composition root of the drivers: the only file that names one. Which part is used follows from one URL each. The
  * clients of Qdrant and of the model are large, so they are loaded only where they are configured.
  */
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Parts } from './compose.ts'
@@ -151,19 +150,17 @@ const openModel = async (
 }
 
 const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
-  tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: join(tokenizerFile) })
+  tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: tokenizerFile })
 
 /**
  * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
- * embedder or model that is given stands in for the configured one. @throws the reason of the signal when it aborts
- * meanwhile
+ * embedder that is given stands in for the configured one. @throws the reason of the signal when it aborts meanwhile
  */
 export const openParts = async (
   config: Config,
   logger: Logger,
   given: {
     readonly embedder?: Embedder
-    readonly model?: LanguageModel
     readonly signal?: AbortSignal | undefined
   } = {},
 ): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
@@ -179,7 +176,7 @@ export const openParts = async (
     const embedder = given.embedder ?? (await openEmbedder(config, opening))
     const index = await openIndex(config, { database, embedder }, opening)
     const tokenizer = await openTokenizer(config)
-    const model = given.model ?? (await openModel(config, { ...opening, database }))
+    const model = await openModel(config, { ...opening, database })
     signal?.throwIfAborted()
     return { database, embedder, ...index, tokenizer, model, clock: systemClock, createId, logger, close }
   } catch (error) {

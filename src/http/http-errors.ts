@@ -115,15 +115,16 @@ export const malformedJson = (reason: string) =>
 
 export const unexpectedBody = refuse('request.unexpected_body', 400, 'This operation takes no body.')
 
-export const unknownParameters = (names: readonly string[]) =>
+const invalidRequest = (errors: readonly FieldError[]) =>
   new AppError({
     code: 'request.invalid',
     status: 400,
     detail: 'The request does not have the form of this operation. Mend what is named in errors.',
-    errors: names
-      .slice(0, 20)
-      .map((name) => ({ pointer: jsonPointer([name.slice(0, 64)]), detail: 'is not known here' })),
+    errors: errors.slice(0, 20),
   })
+
+export const unknownParameters = (names: readonly string[]) =>
+  invalidRequest(names.map((name) => ({ pointer: jsonPointer([name.slice(0, 64)]), detail: 'is not known here' })))
 
 export const malformedHttp = refuse('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
 
@@ -156,12 +157,7 @@ const fieldErrorOf = (part: string, { instancePath, message, params }: Fault): F
 }
 
 const validationFailed = ({ validation = [], validationContext = 'body' }: FastifyError): AppError =>
-  new AppError({
-    code: 'request.invalid',
-    status: 400,
-    detail: 'The request does not have the form of this operation. Mend what is named in errors.',
-    errors: validation.slice(0, 20).map((fault) => fieldErrorOf(validationContext, fault)),
-  })
+  invalidRequest(validation.map((fault) => fieldErrorOf(validationContext, fault)))
 
 /** For routes that check their body themselves: what else of the request is invalid is refused as everywhere. */
 export const ensureValidPath = ({ validationError }: Pick<FastifyRequest, 'validationError'>): void => {

@@ -18,10 +18,10 @@ const { makeFolder, launch, start, end } = createProcesses()
 
 /** Nothing of the launched process's group is left, and no database either. */
 const expectNothingLeft = async (launched: Launched): Promise<void> => {
-  await expect.poll(() => isAlive(-(launched.child.pid ?? 0)), { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => isAlive(-(launched.child.pid ?? 0))).toBe(false)
   const postgresPid = postgresPidOf(launched)
   expect(postgresPid).toBeGreaterThan(0)
-  await expect.poll(() => isAlive(postgresPid), { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => isAlive(postgresPid)).toBe(false)
 }
 
 // Starts of the service one after another and side by side: the runner's limit is for tests that start none.

@@ -91,7 +91,7 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (edit) => [edit.contextVersion], map: (edit) => edit })
+      return pageOf(rows, { limit, keysOf: (edit) => [edit.contextVersion] })
     },
   }
 }

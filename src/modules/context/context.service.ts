@@ -93,7 +93,7 @@ export const createContextService = ({
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (message) => [message.sequence], map: (message) => message })
+      return pageOf(rows, { limit, keysOf: (message) => [message.sequence] })
     },
 
     /** Pinning changes what edits may touch, so it is a change of the context and makes a version. */

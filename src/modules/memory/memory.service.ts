@@ -180,7 +180,6 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       return pageOf(rows, {
         limit,
         keysOf: ({ createdAt, memoryId }) => [createdAt, memoryId],
-        map: (memory) => memory,
       })
     },
 
@@ -203,7 +202,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (version) => [version.version], map: (version) => version })
+      return pageOf(rows, { limit, keysOf: (version) => [version.version] })
     },
 
     /** Content, type and metadata of an older version as a new one (M8). */

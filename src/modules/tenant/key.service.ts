@@ -98,7 +98,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
     list: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<Key>> => {
       const [after] = decodeCursor(cursor, [''] as readonly [string])
       const rows = await database.transact(caller.tenantId, (tx) => listKeys(tx, { after, limit: limit + 1 }), caller)
-      return pageOf(rows, { limit, keysOf: (key) => [key.keyId], map: (key) => key })
+      return pageOf(rows, { limit, keysOf: (key) => [key.keyId] })
     },
 
     /**

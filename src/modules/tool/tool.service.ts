@@ -6,16 +6,13 @@
  */
 import { createHash } from 'node:crypto'
 import type { Caller } from '../../shared/caller.ts'
-import type { CreateId } from '../../shared/ids.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
-import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { createToolCall } from './call-tool.ts'
+import { createToolCall, type ToolCallOptions } from './call-tool.ts'
 import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
 import { type ParsedStep, parseModelOutput } from './parse-output.ts'
 import { assistantMessage, createTurnRunner } from './run-turn.ts'
 import { outputMissing } from './tool.errors.ts'
 import type { StepAnswer } from './tool-answers.ts'
-import type { ToolRunner } from './tool-run.ts'
 
 /** One of the two. */
 export type ModelOutput = {
@@ -23,12 +20,6 @@ export type ModelOutput = {
   readonly output?: string | undefined
   /** As OpenAI has them. */
   readonly toolCalls?: unknown
-}
-
-export type ToolServiceOptions = ToolRunner & {
-  readonly idempotency: Idempotency
-  readonly createId: CreateId
-  readonly onMemoryWrite: () => void
 }
 
 export type ToolService = ReturnType<typeof createToolService>
@@ -44,7 +35,7 @@ const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedS
     : parseModelOutput(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
 }
 
-export const createToolService = (options: ToolServiceOptions) => {
+export const createToolService = (options: ToolCallOptions) => {
   const { idempotency, contexts, createId } = options
   const runTurn = createTurnRunner(options)
 

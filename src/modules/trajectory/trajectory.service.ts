@@ -145,7 +145,7 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: ({ sessionId }) => [sessionId], map: (summary) => summary })
+      return pageOf(rows, { limit, keysOf: ({ sessionId }) => [sessionId] })
     },
 
     exportSteps: createStepExport(options),
