@@ -57,11 +57,14 @@ describe('a model server that fails', () => {
   it('readiness tells whether the model answers, and serves without it', async () => {
     const readiness = async () => {
       const response = await call(service, '/health/ready')
-      return { code: response.status, ...(await response.json()) }
+      return { code: response.status, body: await response.json() }
     }
     server.fail('down', { path: 'all' })
-    expect(await readiness()).toMatchObject({ code: 200, status: 'degraded', parts: { model: { ready: false } } })
+    expect(await readiness()).toMatchObject({
+      code: 200,
+      body: { status: 'degraded', parts: { model: { ready: false } } },
+    })
     server.fail(null)
-    expect(await readiness()).toMatchObject({ code: 200, status: 'ready', parts: { model: { ready: true } } })
+    expect(await readiness()).toMatchObject({ code: 200, body: { status: 'ready', parts: { model: { ready: true } } } })
   })
 })

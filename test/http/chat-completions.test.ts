@@ -216,6 +216,31 @@ describe('chat completions with the official client', () => {
     expect([texts, test.server.turns().length]).toEqual([['Once more.', 'Once more.'], turns + 1])
   })
 
+  it('M2: the answer under an Idempotency-Key is of its session, whose name is in a header', async () => {
+    const body = { model: 'agemem', messages: [{ role: 'user' as const, content: 'Once?' }] }
+    const headers = once(`bound-${session}`)
+    await client.chat.completions.create(body, { headers })
+    const other = clients.open({ session: `${session}-other`, agent: 'another' })
+    await expect(other.chat.completions.create(body, { headers })).rejects.toMatchObject({
+      status: 422,
+      code: 'idempotency.key_reused',
+    })
+  })
+
+  it('M2: a question whose run broke off is answered once when it is sent again', async () => {
+    const body = { model: 'agemem', messages: [{ role: 'user' as const, content: 'Once?' }] }
+    const options = { headers: once(`broken-${session}`) }
+    test.server.fail('down', { times: 1 })
+    await expect(client.chat.completions.create(body, options)).rejects.toMatchObject({ status: 503 })
+    test.server.reply(answering('Once.'))
+    for (const _ of [1, 2])
+      expect((await client.chat.completions.create(body, options)).choices[0]?.message.content).toBe('Once.')
+    expect(await storedTalk()).toEqual([
+      ['user', 'Once?'],
+      ['assistant', 'Once.'],
+    ])
+  })
+
   it('lists the model under its name', async () => {
     const models = []
     for await (const model of client.models.list()) models.push(model)

@@ -5,6 +5,7 @@ import { scopeMissing } from '../../http/http-errors.ts'
 import { openAiErrorOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { withBoundClaim } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
@@ -88,8 +89,8 @@ export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencie
       response: { 200: completionResponse, ...bodyProblems(404, 409, 502) },
     },
     handler: async (request, reply) => {
-      const caller = callerOf(request)
       const place = placeOf(request)
+      const caller = withBoundClaim(callerOf(request), place)
       if (place.agentId !== null && !caller.scopes.includes('session:write')) throw scopeMissing('session:write')
       const { isStreamed, wantsUsage, ...asked } = readChatRequest(request.body, policyDefaults)
       const frame: ChatFrame = {

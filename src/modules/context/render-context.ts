@@ -24,6 +24,8 @@ export type OpenAiMessage = {
 
 export type RenderedContext = {
   readonly messages: readonly OpenAiMessage[]
+  /** Stand-in results of calls that are open at the very end, for a prompt in which no result will follow. */
+  readonly standIns: readonly OpenAiMessage[]
   /** Tokens over budget: 1 is full, more than 1 is an overflow. */
   readonly pressure: number
 }
@@ -62,5 +64,5 @@ export const renderContext = (context: Context): RenderedContext => {
     ...members.map(renderMessage),
     ...(index === units.length - 1 ? [] : openCallIds.map(standIn)),
   ])
-  return { messages, pressure: pressureOf(context) }
+  return { messages, standIns: (units.at(-1)?.openCallIds ?? []).map(standIn), pressure: pressureOf(context) }
 }

@@ -54,7 +54,8 @@ export const composePrompt = (
   context: Context,
   { extraTools = [], ...situation }: Situation & { readonly extraTools?: readonly ChatTool[] },
 ): Prompt => {
-  const { messages } = renderContext(context)
+  const { messages: shown, standIns } = renderContext(context)
+  const messages = [...shown, ...standIns]
   const own = messages.filter(({ role }) => role === 'system').map(({ content }) => content)
   const system: ChatMessage = {
     role: 'system',

@@ -31,7 +31,9 @@ describe('the rendered context', () => {
 
   it('gives an abandoned call a result, and leaves one at the end open', () => {
     const messages = [{ role: 'assistant' as const, content: '', toolCalls: [makeCall('call_0')] }]
-    expect(renderContext(makeContext(messages)).messages).toHaveLength(1)
+    const open = renderContext(makeContext(messages))
+    expect(open.messages).toHaveLength(1)
+    expect(open.standIns).toMatchObject([{ role: 'tool', tool_call_id: 'call_0' }])
     const abandoned = renderContext(makeContext([...messages, { role: 'user', content: 'Never mind.' }]))
     expect(abandoned.messages.map(({ role, tool_call_id }) => [role, tool_call_id])).toEqual([
       ['assistant', undefined],
