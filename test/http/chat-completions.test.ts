@@ -133,6 +133,17 @@ describe('chat completions with the official client', () => {
     expect(questions.length).toBe(4)
   })
 
+  it('an answer that is longer than what may be appended is recognised in the history', async () => {
+    const history: Message[] = [{ role: 'user', content: 'Tell me all.' }]
+    test.server.reply(answering('x'.repeat(140_000)))
+    history.push((await ask(...history)).choices[0]?.message ?? { role: 'assistant', content: '' })
+    test.server.reply(answering('Short.'))
+    await ask(...history, { role: 'user', content: 'Shorter?' })
+    expect((await storedTalk()).map(([, content]) => content.length)).toEqual([12, 140_000, 8, 6])
+    const long = { role: 'user', content: 'y'.repeat(140_000) } as const
+    await expect(ask(...history, long)).rejects.toMatchObject({ status: 422, code: 'message.too_large' })
+  })
+
   it('an edited question is asked anew, and what it replaced stays in the session', async () => {
     test.server.reply(answering('Blue.'))
     await ask({ role: 'user', content: 'Which colour?' })

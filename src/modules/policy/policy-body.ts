@@ -29,7 +29,7 @@ export const fromSamplingBody = (
 
 const fromInput = (input: PolicyRunBody['input']): readonly NewMessage[] => {
   if (input === undefined) return []
-  return typeof input === 'string' ? [{ role: 'user', content: input }] : input.map(fromMessageBody)
+  return (typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input).map(fromMessageBody)
 }
 
 export const fromRunBody = (
