@@ -134,6 +134,23 @@ describe('a run as server-sent events', () => {
     await expect.poll(async () => (await http.post(`/v1/sessions/${session}/policy/run`, {})).statusCode).toBe(200)
   })
 
+  it('runs the calls of a turn to their end, though its reader stands still', async () => {
+    const facts = ['The sky is blue.', 'Grass is green.'].map((content) => ({
+      name: 'Add_memory',
+      arguments: { content },
+    }))
+    test.server.reply(calling(...facts))
+    const caller = await test.modules.makeCaller()
+    const sampling = { temperature: 0, topP: 1, tokensMax: 256, seed: null, stop: [] }
+    const bounds = { turnsMax: 1, turnsNow: 1, deadlineMs: 20_000, format: 'text', mode: 'answer' } as const
+    const run = test.modules.policy.run(
+      { ...caller, tenantId },
+      { sessionId: session, input: [], sampling, clientTools: [], ...bounds },
+      { emit: ({ type }) => (type.startsWith('tool.') ? new Promise(() => {}) : Promise.resolve()) },
+    )
+    expect((await run).steps[0]?.calls.map(({ status }) => status)).toEqual(['ok', 'ok'])
+  })
+
   it('answers a problem in place of a stream when it is refused at once', async () => {
     const { response } = await connect(`${url}/v1/sessions/nowhere/policy/run`, {
       headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream', 'content-type': 'application/json' },

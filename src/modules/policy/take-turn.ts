@@ -136,11 +136,12 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
     return { reply, snapshot, situation: situationOf(request, state, snapshot) }
   }
 
+  /** The calls wait for no reader: they have their own time, and a reader may stand still for longer. */
   const watcherOf = (emit: EmitEvent): TurnWatcher => ({
-    onCalled: (call) =>
-      emit({ type: 'tool.called', toolCallId: call.toolCallId, name: call.name, arguments: call.arguments }),
+    onCalled: ({ toolCallId, name, arguments: args }) =>
+      void emit({ type: 'tool.called', toolCallId, name, arguments: args }),
     onAnswered: (call) =>
-      emit({ type: 'tool.result', call: { ...call, problem: call.problem as CallAnswer['problem'] } }),
+      void emit({ type: 'tool.result', call: { ...call, problem: call.problem as CallAnswer['problem'] } }),
   })
 
   return async (caller: Caller, run: Run, state: RunState): Promise<TurnOutcome> => {

@@ -27,8 +27,8 @@ import { createTurnCall, type Turn } from './turn-call.ts'
 
 /** Told of a turn's calls as they run. */
 export type TurnWatcher = {
-  onCalled(call: ParsedCall): Promise<void>
-  onAnswered(call: RecordedCall): Promise<void>
+  onCalled(call: ParsedCall): void
+  onAnswered(call: RecordedCall): void
 }
 
 export type ModelTurn = {
@@ -112,9 +112,9 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
     const recorded: RecordedCall[] = [...done]
     for (const [ordinal, call] of parsed.calls.entries()) {
       if (ordinal < done.length) continue
-      await watcher?.onCalled(call)
+      watcher?.onCalled(call)
       const answered = await runCall(caller, begun, { ordinal, parsed: call })
-      await watcher?.onAnswered(answered)
+      watcher?.onAnswered(answered)
       recorded.push(answered)
     }
     if (recorded.length === 0) return stepAnswerOf({ stepId, parsed, recorded, context: begun.context })
