@@ -109,6 +109,17 @@ describe('a reply', () => {
     })
   })
 
+  it.each(['<think>Hm.</think>\nBlue.', ' <THINK> Hm. </THINK> Blue.', 'Hm.</think>Blue.'])(
+    'with native calls offered is an answer behind its thinking: %j',
+    (text) => {
+      expect(readReply({ text, reasoning: null, toolCalls: [] }, native)).toMatchObject({
+        think: 'Hm.',
+        answer: 'Blue.',
+        violations: [],
+      })
+    },
+  )
+
   it('with tags is read by its tags, although functions were offered', () => {
     expect(readReply({ text: call, reasoning: null, toolCalls: [] }, native).calls).toHaveLength(1)
   })
