@@ -209,6 +209,16 @@ describe('what chat completions refuse, as the official client reads it', () => 
     expect(answer.choices[0]?.message.content).toBe('Fine.')
   })
 
+  it("an answer is taken back as OpenAI's agents send it: in parts, whose other fields are null", async () => {
+    const said = [{ type: 'text', text: 'Fine.', role: 'assistant', refusal: null }]
+    const messages = [{ role: 'user', content: 'Hello' }, { role: 'assistant', content: said }, ...hello.messages]
+    const answer = await client.chat.completions.create({
+      ...hello,
+      messages: messages as OpenAI.ChatCompletionMessageParam[],
+    })
+    expect(answer.choices[0]?.message.content).toBe('Fine.')
+  })
+
   it('a request of a wrong form is a 400 that points at it', async () => {
     const error = await errorOf(client.chat.completions.create({ ...hello, temperature: 3 }))
     expect([error.status, error.code, error.param]).toEqual([400, 'request.invalid', 'temperature'])
