@@ -5,7 +5,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { describeError } from '../http/describe-error.ts'
+import { logFailure } from '../http/describe-error.ts'
 import { scopeMissing } from '../http/http-errors.ts'
 import { type App, callerOf, tenantAccess } from '../http/route.ts'
 import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
@@ -43,9 +43,7 @@ const callOf = (request: FastifyRequest, door: McpDoor): McpCall => {
     caller: withBoundClaim(callerOf(request), binding),
     binding,
     door,
-    reportFailure: (error) => {
-      if (error.status >= 500) request.log.error({ failure: describeError(error) }, error.code)
-    },
+    reportFailure: (error) => logFailure(request.log, error),
   }
 }
 

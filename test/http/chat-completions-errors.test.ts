@@ -157,6 +157,15 @@ describe('what chat completions refuse, as the official client reads it', () => 
     }
   })
 
+  it('a stream that fails before it begins says when to try again, as an answer in one piece does', async () => {
+    for (const stream of [true, false]) {
+      test.server.fail({ status: 429, retryAfter: '30' })
+      const error = await errorOf(client.chat.completions.create({ ...hello, stream }))
+      expect([error.status, error.headers?.get('retry-after')]).toEqual([503, '30'])
+    }
+    test.server.fail(null)
+  })
+
   it('a failure amid a stream reaches the client as an error', async () => {
     test.server.reply(answering('A long answer that will never be whole, whoever waits for it, and however long.'))
     test.server.fail('error-in-stream')

@@ -3,7 +3,7 @@
  * the request's history is decided when the run holds the session, so that two requests never append the same message.
  */
 import type { Caller } from '../../shared/caller.ts'
-import { AppError, isAppError } from '../../shared/errors.ts'
+import { isAppError } from '../../shared/errors.ts'
 import { encodeCursor } from '../../shared/page.ts'
 import type { ContextService } from '../context/context.service.ts'
 import { ensureMessageFits } from '../context/context-body.ts'
@@ -57,7 +57,7 @@ const readBeginning = async (reader: EventReader): Promise<readonly (RunEvent | 
     const event = value?.event ?? null
     if (event?.type === 'error') {
       await reader.return?.()
-      throw new AppError({ ...event.problem, retryable: event.problem.status === 503 })
+      throw event.failure
     }
     events.push(event)
     if (event?.type !== 'step.started') return events

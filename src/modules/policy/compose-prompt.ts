@@ -44,6 +44,17 @@ const joined = (messages: readonly ChatMessage[], roles: readonly ChatMessage['r
   return result
 }
 
+/** Results in the order of their calls: tags, and many chat templates, show no id to tell them apart by. */
+const inCallOrder = (messages: readonly OpenAiMessage[]): readonly OpenAiMessage[] => {
+  let caller = 0
+  const placed = messages.map((message, index) => {
+    if (message.role !== 'tool') caller = index
+    const place = messages[caller]?.tool_calls?.findIndex(({ id }) => id === message.tool_call_id) ?? -1
+    return { message, caller, place }
+  })
+  return placed.sort((one, other) => one.caller - other.caller || one.place - other.place).map(({ message }) => message)
+}
+
 const nativeTools = (): readonly ChatTool[] =>
   formatTools('openai').map(({ type, function: { name, description, parameters } }) => ({
     type,
@@ -55,7 +66,7 @@ export const composePrompt = (
   { extraTools = [], ...situation }: Situation & { readonly extraTools?: readonly ChatTool[] },
 ): Prompt => {
   const { messages: shown, standIns } = renderContext(context)
-  const messages = [...shown, ...standIns]
+  const messages = inCallOrder([...shown, ...standIns])
   const own = messages.filter(({ role }) => role === 'system').map(({ content }) => content)
   const system: ChatMessage = {
     role: 'system',

@@ -66,6 +66,27 @@ describe('what the policy is told', () => {
     ])
   })
 
+  it('shows results in the order of their calls, in whichever they came', () => {
+    const toolCalls = ['rome', 'oslo'].map((id) => ({
+      ...{ id, type: 'function' as const },
+      function: { name: 'get_weather', arguments: `{"city":"${id}"}` },
+    }))
+    const turn = [
+      { role: 'assistant' as const, content: '', toolCalls },
+      { role: 'tool' as const, content: 'snow', toolCallId: 'oslo' },
+      { role: 'tool' as const, content: 'sun', toolCallId: 'rome' },
+    ]
+    const { messages } = composePrompt(
+      makeContext([{ role: 'user', content: 'Weather?' }, ...turn, ...turn]),
+      situation,
+    )
+    const results = messages.map(({ content }) => content.match(/snow|sun/g)).filter(Boolean)
+    expect(results).toEqual([
+      ['sun', 'snow'],
+      ['sun', 'snow'],
+    ])
+  })
+
   it('offers functions and leaves messages as they are in native', () => {
     const context = makeContext([{ role: 'user', content: 'Hello' }])
     const { messages, tools } = composePrompt(context, { ...situation, format: 'native' })
