@@ -7,7 +7,7 @@ import { registerApiReference } from './http/api-reference.ts'
 import { type AuthenticateOptions, registerAuthentication } from './http/authenticate.ts'
 import { registerBodyParsers } from './http/body-parsers.ts'
 import { handleClientError, registerOddRequests } from './http/client-error.ts'
-import { describeError } from './http/describe-error.ts'
+import { logFailure } from './http/describe-error.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
 import { routeNotFound, toAppError } from './http/http-errors.ts'
 import type { Metrics } from './http/metrics.ts'
@@ -60,7 +60,7 @@ const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/
 
 const sendProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
   const problem = toAppError(error)
-  if (problem.status >= 500) request.log.error({ failure: describeError(problem) }, problem.code)
+  logFailure(request.log, problem)
   if (problem.status === 401) void reply.header('WWW-Authenticate', 'Bearer')
   if (problem.retryAfterSeconds !== undefined) void reply.header('Retry-After', problem.retryAfterSeconds)
   const isForOpenAi = request.routeOptions?.config?.errorForm === 'openai'

@@ -75,7 +75,7 @@ const untilAborted = async (signal: AbortSignal): Promise<void> => {
 const run = async (stopped: AbortSignal): Promise<void> => {
   const config = loadConfig()
   const logger = pino({ level: config.logLevel, serializers: { err: describeError } }, pino.destination(2))
-  const service = await createService(config, logger, stopped)
+  const service = await createService(config, logger, { signal: stopped })
   showKeys(service)
   await listen(service, config)
   service.start()

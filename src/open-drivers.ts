@@ -12,6 +12,7 @@ import { createPostgres } from './drivers/database/postgres.ts'
 import { createBundledEmbedder } from './drivers/embedder/bundled-embedder.ts'
 import { withEmbeddingCache } from './drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from './drivers/embedder/openai-embedder.ts'
+import type { CallRecord } from './drivers/language-model/call-record.ts'
 import { createEstimatingTokenizer } from './drivers/tokenizer/estimating-tokenizer.ts'
 import { createFileTokenizer } from './drivers/tokenizer/file-tokenizer.ts'
 import { createExactIndex } from './drivers/vector-index/exact-index.ts'
@@ -128,9 +129,11 @@ const openIndex = async (
   return { vectorIndex: qdrant, fallbackIndex: exact }
 }
 
+type ModelOpening = Opening & { readonly database: Database; readonly onCall: (record: CallRecord) => void }
+
 const openModel = async (
   config: Config,
-  { database, logger, onClose }: Opening & { readonly database: Database },
+  { database, logger, onClose, onCall }: ModelOpening,
 ): Promise<LanguageModel | null> => {
   if (config.vllmUrl === null || config.vllmModel === null) return null
   const { createVllmModel } = await import('./drivers/language-model/vllm-model.ts')
@@ -144,6 +147,7 @@ const openModel = async (
     concurrencyPerTenantMax: config.vllmConcurrencyPerTenantMax,
     queueMax: config.vllmQueueMax,
     logger,
+    onCall,
   })
   onClose(model.close)
   return model
@@ -152,6 +156,11 @@ const openModel = async (
 const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
   tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: tokenizerFile })
 
+export type GivenParts = {
+  readonly embedder?: Embedder
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
  * embedder that is given stands in for the configured one. @throws the reason of the signal when it aborts meanwhile
@@ -159,16 +168,16 @@ const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
 export const openParts = async (
   config: Config,
   logger: Logger,
-  given: {
-    readonly embedder?: Embedder
-    readonly signal?: AbortSignal | undefined
+  given: GivenParts & {
+    /** Told of each generation of the configured model. */
+    readonly onModelCall?: (record: CallRecord) => void
   } = {},
 ): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
   const closers: (() => Promise<void>)[] = []
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer()
   }
-  const { signal } = given
+  const { signal, onModelCall: onCall = () => {} } = given
   const opening: Opening = { logger, onClose: (closer) => closers.push(closer), signal }
   try {
     const database = await openDatabase(config, opening)
@@ -176,7 +185,7 @@ export const openParts = async (
     const embedder = given.embedder ?? (await openEmbedder(config, opening))
     const index = await openIndex(config, { database, embedder }, opening)
     const tokenizer = await openTokenizer(config)
-    const model = await openModel(config, { ...opening, database })
+    const model = await openModel(config, { ...opening, database, onCall })
     signal?.throwIfAborted()
     return { database, embedder, ...index, tokenizer, model, clock: systemClock, createId, logger, close }
   } catch (error) {

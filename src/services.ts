@@ -8,7 +8,7 @@ import { readIndexLag } from './modules/memory/system.repository.ts'
 import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
 import type { FirstTenant } from './modules/tenant/tenant.service.ts'
-import { openParts } from './open-drivers.ts'
+import { type GivenParts, openParts } from './open-drivers.ts'
 import type { Embedder } from './ports/embedder.ts'
 
 export type Service = BuiltApp & {
@@ -63,9 +63,12 @@ const policyDefaultsOf = (config: Config): PolicyDefaults => ({
 })
 
 /** A service over open parts, which whoever opened them closes after it. */
-export const createServiceOver = async (parts: ServiceParts, config: Config): Promise<Service> => {
+export const createServiceOver = async (
+  parts: ServiceParts,
+  config: Config,
+  metrics: Metrics = createMetrics(),
+): Promise<Service> => {
   const { database, vectorIndex, tokenizer, model, logger } = parts
-  const metrics = createMetrics()
   const embedder = measured(parts.embedder, metrics)
   const settings = { ...config, indexKeepMs }
   const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, settings)
@@ -116,10 +119,12 @@ export const createServiceOver = async (parts: ServiceParts, config: Config): Pr
 }
 
 /** The service with its own parts; closing it closes them too, and so does a failed start. The signal ends the start. */
-export const createService = async (config: Config, logger: Logger, signal?: AbortSignal): Promise<Service> => {
-  const { close: closeParts, ...parts } = await openParts(config, logger, { signal })
+export const createService = async (config: Config, logger: Logger, given: GivenParts = {}): Promise<Service> => {
+  const metrics = createMetrics()
+  const opening = { ...given, onModelCall: metrics.observeModelCall }
+  const { close: closeParts, ...parts } = await openParts(config, logger, opening)
   try {
-    const service = await createServiceOver(parts, config)
+    const service = await createServiceOver(parts, config, metrics)
     return {
       ...service,
       close: async () => {

@@ -67,6 +67,7 @@ export const registerBodyParsers = (app: FastifyInstance): void => {
   })
 
   app.addHook('preValidation', async (request) => {
+    if (request.is404) return
     ensureSafe(request.query)
     ensureKnownParameters(request)
     ensureSafe(request.params)

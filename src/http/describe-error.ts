@@ -2,7 +2,8 @@
  * An error as it may be logged. Messages of libraries quote what they choke on (a JSON text, a row), so of errors that
  * are not the service's own only the kind, the code and the places in the program are kept.
  */
-import { isAppError } from '../shared/errors.ts'
+import type { FastifyBaseLogger } from 'fastify'
+import { type AppError, isAppError } from '../shared/errors.ts'
 
 const causesMax = 4
 
@@ -23,4 +24,9 @@ export const describeError = (error: unknown, depth = 0): unknown => {
     stack: framesOf(error.stack),
     ...(error.cause === undefined || depth === causesMax ? {} : { cause: describeError(error.cause, depth + 1) }),
   }
+}
+
+/** Tells the operator of a failure of the service or of what it needs; of the client's errors nothing is told. */
+export const logFailure = (log: Pick<FastifyBaseLogger, 'error'>, error: AppError): void => {
+  if (error.status >= 500) log.error({ failure: describeError(error) }, error.code)
 }

@@ -9,7 +9,37 @@ export type MetricsSources = {
   readonly requestsInFlight: () => number
 }
 
+/** A generation, with its wait for a place. */
+export type ModelCallMeasure = {
+  readonly outcome: string
+  readonly promptTokens: number
+  readonly completionTokens: number
+  readonly seconds: number
+}
+
 const buckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const modelBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160]
+
+const createModelMeters = (registry: Registry) => {
+  const modelSeconds = new Histogram({
+    name: 'agemem_model_seconds',
+    help: 'Time of a generation by outcome, its wait for a place included.',
+    labelNames: ['outcome'],
+    buckets: modelBuckets,
+    registers: [registry],
+  })
+  const modelTokens = new Counter({
+    name: 'agemem_model_tokens_total',
+    help: 'Tokens of generations that answered, by kind.',
+    labelNames: ['kind'],
+    registers: [registry],
+  })
+  return ({ outcome, promptTokens, completionTokens, seconds }: ModelCallMeasure): void => {
+    modelSeconds.observe({ outcome }, seconds)
+    modelTokens.inc({ kind: 'prompt' }, promptTokens)
+    modelTokens.inc({ kind: 'completion' }, completionTokens)
+  }
+}
 
 export const createMetrics = () => {
   const registry = new Registry()
@@ -49,6 +79,7 @@ export const createMetrics = () => {
     countToolCall: ({ tool, status }: { tool: string; status: string }) => toolCalls.inc({ tool, status }),
     observeEmbedding: (labels: { purpose: string; outcome: string }, seconds: number) =>
       embedSeconds.observe(labels, seconds),
+    observeModelCall: createModelMeters(registry),
     watch: ({ poolState, readIndexLag, requestsInFlight }: MetricsSources) => {
       gauge('agemem_pool_connections', 'Database connections of this process.', () => poolState().total)
       gauge('agemem_pool_idle', 'Database connections that wait for work.', () => poolState().idle)

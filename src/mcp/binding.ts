@@ -23,14 +23,6 @@ export const bindingOf = (headers: BindingHeaders): Binding => ({
   agentId: headers['agemem-agent'] ?? null,
 })
 
-/** Over REST the path says whose session a request is about; here it is the headers, which a claim has to cover too. */
-export const withBoundClaim = (caller: Caller, binding: Binding): Caller => {
-  const { idempotency } = caller
-  if (idempotency === null) return caller
-  const hash = createHash('sha256').update(idempotency.requestHash).update(JSON.stringify(binding))
-  return { ...caller, idempotency: { ...idempotency, requestHash: hash.digest() } }
-}
-
 /** True when each call has to name its session. */
 export const isUnbound = ({ sessionId, agentId }: Binding): boolean => sessionId === null && agentId === null
 

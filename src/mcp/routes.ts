@@ -5,14 +5,14 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import { describeError } from '../http/describe-error.ts'
+import { logFailure } from '../http/describe-error.ts'
 import { scopeMissing } from '../http/http-errors.ts'
 import { type App, callerOf, tenantAccess } from '../http/route.ts'
 import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
-import type { Scope } from '../shared/caller.ts'
+import { type Scope, withBoundClaim } from '../shared/caller.ts'
 import { clientIdPattern } from '../shared/ids.ts'
 import { isJsonObject } from '../shared/json-limits.ts'
-import { type BindingHeaders, bindingOf, withBoundClaim } from './binding.ts'
+import { type BindingHeaders, bindingOf } from './binding.ts'
 import type { McpCall, McpDoor } from './call.ts'
 import { batchNotAllowed, methodNotAllowed, originNotAllowed, rpcRefusal } from './errors.ts'
 import type { OriginCheck } from './origin.ts'
@@ -43,9 +43,7 @@ const callOf = (request: FastifyRequest, door: McpDoor): McpCall => {
     caller: withBoundClaim(callerOf(request), binding),
     binding,
     door,
-    reportFailure: (error) => {
-      if (error.status >= 500) request.log.error({ failure: describeError(error) }, error.code)
-    },
+    reportFailure: (error) => logFailure(request.log, error),
   }
 }
 

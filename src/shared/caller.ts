@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 /** Who asks: known from the key alone, never from a path, a body or a header. Every service verb takes it first. */
 export const tenantScopes = [
   'memory:read',
@@ -29,4 +31,12 @@ export type Caller = {
   /** Aborted when the client goes away or the request's deadline passes. */
   readonly signal: AbortSignal
   readonly idempotency: IdempotencyClaim | null
+}
+
+/** Over REST the path says whose session a request is about; where headers say it, the claim has to cover them too. */
+export const withBoundClaim = (caller: Caller, binding: object): Caller => {
+  const { idempotency } = caller
+  if (idempotency === null) return caller
+  const hash = createHash('sha256').update(idempotency.requestHash).update(JSON.stringify(binding))
+  return { ...caller, idempotency: { ...idempotency, requestHash: hash.digest() } }
 }

@@ -142,6 +142,15 @@ describe('what chat completions refuse, as the official client reads it', () => 
     }
   })
 
+  it('a stream that fails before it begins says when to try again, as an answer in one piece does', async () => {
+    for (const stream of [true, false]) {
+      server().fail({ status: 429, retryAfter: '30' })
+      const error = await errorOf(client().chat.completions.create({ ...hello, stream }))
+      expect([error.status, error.headers?.get('retry-after')]).toEqual([503, '30'])
+    }
+    server().fail(null)
+  })
+
   it('a failure amid a stream reaches the client as an error', async () => {
     server().reply(answering('A long answer that will never be whole, whoever waits for it, and however long.'))
     server().fail('error-in-stream')
@@ -191,6 +200,16 @@ describe('what chat completions refuse, as the official client reads it', () => 
       ...{ presence_penalty: 0.5, frequency_penalty: 0, parallel_tool_calls: true, max_tokens: null, made_up: [1] },
       ...({ logit_bias: {}, stream: false } as object),
     } as OpenAI.ChatCompletionCreateParamsNonStreaming)
+    expect(answer.choices[0]?.message.content).toBe('Fine.')
+  })
+
+  it("an answer is taken back as OpenAI's agents send it: in parts, whose other fields are null", async () => {
+    const said = [{ type: 'text', text: 'Fine.', role: 'assistant', refusal: null }]
+    const messages = [{ role: 'user', content: 'Hello' }, { role: 'assistant', content: said }, ...hello.messages]
+    const answer = await client().chat.completions.create({
+      ...hello,
+      messages: messages as OpenAI.ChatCompletionMessageParam[],
+    })
     expect(answer.choices[0]?.message.content).toBe('Fine.')
   })
 

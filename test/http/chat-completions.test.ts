@@ -114,6 +114,17 @@ describe('chat completions with the official client', () => {
     expect(asked.length).toBe(4)
   })
 
+  it('an answer that is longer than what may be appended is recognised in the history', async () => {
+    const history: Message[] = [{ role: 'user', content: 'Tell me all.' }]
+    server().reply(answering('x'.repeat(140_000)))
+    history.push((await ask(...history)).choices[0]?.message ?? { role: 'assistant', content: '' })
+    server().reply(answering('Short.'))
+    await ask(...history, { role: 'user', content: 'Shorter?' })
+    expect((await stored()).map(({ content }) => content.length)).toEqual([12, 140_000, 8, 6])
+    const long = { role: 'user', content: 'y'.repeat(140_000) } as const
+    await expect(ask(...history, long)).rejects.toMatchObject({ status: 422, code: 'message.too_large' })
+  })
+
   it('an edited question is asked anew, and what it replaced stays in the session', async () => {
     server().reply(answering('Blue.'))
     await ask({ role: 'user', content: 'Which colour?' })
@@ -196,6 +207,28 @@ describe('chat completions with the official client', () => {
     const texts = []
     for (const _ of [1, 2]) texts.push((await readChunks(await client().chat.completions.create(streamed, other))).text)
     expect([texts, server().turns().length]).toEqual([['Once more.', 'Once more.'], turns + 1])
+  })
+
+  it('M2: the answer under an Idempotency-Key is of its session, whose name is in a header', async () => {
+    const body = { model: 'agemem', messages: [{ role: 'user' as const, content: 'Once?' }] }
+    const headers = once(`bound-${session()}`)
+    await client().chat.completions.create(body, { headers })
+    const other = clients().open({ session: `${session()}-other`, agent: 'another' })
+    await expect(other.chat.completions.create(body, { headers })).rejects.toMatchObject({
+      status: 422,
+      code: 'idempotency.key_reused',
+    })
+  })
+
+  it('M2: a question whose run broke off is answered once when it is sent again', async () => {
+    const body = { model: 'agemem', messages: [{ role: 'user' as const, content: 'Once?' }] }
+    const options = { headers: once(`broken-${session()}`) }
+    server().fail('down', { times: 1 })
+    await expect(client().chat.completions.create(body, options)).rejects.toMatchObject({ status: 503 })
+    server().reply(answering('Once.'))
+    for (const _ of [1, 2])
+      expect((await client().chat.completions.create(body, options)).choices[0]?.message.content).toBe('Once.')
+    expect(await said()).toEqual(['user', 'Once?', 'assistant', 'Once.'])
   })
 
   it('lists the model under its name', async () => {

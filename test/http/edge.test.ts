@@ -23,6 +23,8 @@ describe('what the edge takes and refuses', () => {
     expectProblem(await test.request(key, { method: 'PUT', url: '/v1/agents' }), 404, 'request.route_not_found')
     const posted = { method: 'POST', url: '/nothing', payload: 'a=b', headers: { 'content-type': 'text/x' } } as const
     expectProblem(await test.request(null, posted), 404, 'request.route_not_found')
+    const withoutBase = { method: 'POST', url: '/chat/completions', payload: { model: 'agemem' } } as const
+    expectProblem(await test.request(key, withoutBase), 404, 'request.route_not_found')
   })
 
   it('answers a path that is no URL with a problem', async () => {

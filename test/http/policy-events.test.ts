@@ -1,3 +1,5 @@
+import { Writable } from 'node:stream'
+import pino from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { codeOf, createHttp, expectStatus, type Http, idMatching } from '../support/http.ts'
 import { answering, calling, createPolicyTest, type PolicyTest } from '../support/policy.ts'
@@ -29,6 +31,7 @@ const connect = async (url: string, init: RequestInit) => {
 }
 
 describe('a run as server-sent events', () => {
+  const logged: string[] = []
   let test: PolicyTest
   let http: Http
   let key: string
@@ -38,7 +41,13 @@ describe('a run as server-sent events', () => {
   let session: string
 
   beforeAll(async () => {
-    test = await createPolicyTest()
+    const sink = new Writable({
+      write: (line, _encoding, done) => {
+        logged.push(JSON.parse(String(line)).msg)
+        done()
+      },
+    })
+    test = await createPolicyTest({ app: { logger: pino({ level: 'error' }, sink) } })
     ;({ key, tenantId } = await test.makeKey())
     http = createHttp(test, key)
     url = await test.app.listen({ host: '127.0.0.1', port: 0 })
@@ -134,6 +143,23 @@ describe('a run as server-sent events', () => {
     await expect.poll(async () => (await http.post(`/v1/sessions/${session}/policy/run`, {})).statusCode).toBe(200)
   })
 
+  it('runs the calls of a turn to their end, though its reader stands still', async () => {
+    const facts = ['The sky is blue.', 'Grass is green.'].map((content) => ({
+      name: 'Add_memory',
+      arguments: { content },
+    }))
+    test.server.reply(calling(...facts))
+    const caller = await test.modules.makeCaller()
+    const sampling = { temperature: 0, topP: 1, tokensMax: 256, seed: null, stop: [] }
+    const bounds = { turnsMax: 1, turnsNow: 1, deadlineMs: 20_000, format: 'text', mode: 'answer' } as const
+    const run = test.modules.policy.run(
+      { ...caller, tenantId },
+      { sessionId: session, input: [], sampling, clientTools: [], ...bounds },
+      { emit: ({ type }) => (type.startsWith('tool.') ? new Promise(() => {}) : Promise.resolve()) },
+    )
+    expect((await run).steps[0]?.calls.map(({ status }) => status)).toEqual(['ok', 'ok'])
+  })
+
   it('answers a problem in place of a stream when it is refused at once', async () => {
     const { response } = await connect(`${url}/v1/sessions/nowhere/policy/run`, {
       headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream', 'content-type': 'application/json' },
@@ -166,7 +192,7 @@ describe('a run as server-sent events', () => {
     expect(codeOf(elsewhere)).toEqual([404, 'policy.run_not_found'])
   })
 
-  it('tells of a failure in the middle as an event, and keeps what was done', async () => {
+  it('tells of a failure in the middle as an event and in the log, and keeps what was done', async () => {
     test.server.reply(() => {
       test.server.fail('down')
       return calling({ name: 'Add_memory', arguments: { content: 'Kept.' } })
@@ -174,10 +200,9 @@ describe('a run as server-sent events', () => {
     const { events, ended } = await watch({ input: 'Hello' })
     await ended
     test.server.fail(null)
-    expect(events.slice(-2)).toMatchObject([
-      { event: 'error', data: { code: 'inference.unavailable' } },
-      { event: 'done', data: {} },
-    ])
+    expect(namesOf(events).slice(-2)).toEqual(['error', 'done'])
+    expect(events.at(-2)?.data).toMatchObject({ code: 'inference.unavailable', status: 503 })
+    expect(logged).toContain('inference.unavailable')
     expect((await http.get(`/v1/agents/agent-${sessions}`)).data.memory_count).toBe(1)
   })
 })

@@ -272,6 +272,7 @@ describe('the policy over HTTP', () => {
       { input: '' },
     ])
       expect(codeOf(await run(body))).toEqual([400, 'request.invalid'])
+    expect(codeOf(await run({ input: 'ä'.repeat(100_000) }))).toEqual([422, 'message.too_large'])
     expect(codeOf(await http.post('/v1/sessions/nowhere/policy/run', {}))).toEqual([404, 'session.not_found'])
     expectStatus(await http.post(`${session()}/close`), 200)
     expect(codeOf(await run({ input: 'Hello' }))).toEqual([409, 'session.closed'])

@@ -83,6 +83,28 @@ describe('the steps of a session', () => {
     expect(await stepsOf(sessionId)).toMatchObject([{ step_id: stepId, step_order: 1, door: 'policy' }])
   })
 
+  it('runs and records the calls of a turn whose context was reset meanwhile, and appends no result without its call', async () => {
+    const sessionId = await startSession()
+    const call = (id: string, name: string, args: object) => ({
+      ...{ id, type: 'function' as const },
+      function: { name, arguments: JSON.stringify(args) },
+    })
+    const parsed = parseOpenAiToolCalls([
+      call('call_a', 'Add_memory', { content: 'Kept whatever becomes of the talk' }),
+      call('call_b', 'Retrieve_memory', { query: 'what was kept' }),
+    ])
+    const stepId = `stp_${'8'.repeat(32)}`
+    const turn = { sessionId, stepId, mayBeRepeated: true, parsed, door: 'policy' as const, generation: null }
+    const message = assistantMessage(parsed)
+    await modules.tools.runTurn(caller, { ...turn, message, parsed: { ...parsed, calls: [] } })
+    await modules.contexts.reset(caller, { sessionId, expected: null })
+    const before = (await modules.agents.get(caller, 'bot')).memoryCount
+    const { calls } = await modules.tools.runTurn(caller, { ...turn, message })
+    expect(calls.map(({ status, problem }) => problem?.code ?? status)).toEqual(['ok', 'context.orphan_tool_result'])
+    expect((await modules.agents.get(caller, 'bot')).memoryCount).toBe(before + 1)
+    expect((await read(sessionId)).messages).toEqual([])
+  })
+
   it("what ADD stores has the session and its step's order as its source, by every door", async () => {
     const sessionId = await startSession()
     const args = { content: 'Added by itself' }

@@ -1,27 +1,21 @@
 /** The service as its process composes it, from settings and with an embedder of the test's, but in this process. */
 import pino from 'pino'
 import { loadConfig } from '../../src/config.ts'
-import { openParts } from '../../src/open-drivers.ts'
 import type { Embedder } from '../../src/ports/embedder.ts'
-import { createServiceOver } from '../../src/services.ts'
+import { createService } from '../../src/services.ts'
 
 export type ServiceOptions = { readonly env: Record<string, string>; readonly embedder?: Embedder }
 
 export const startTestService = async ({ env, embedder }: ServiceOptions) => {
-  const config = loadConfig(env)
   const given = embedder === undefined ? {} : { embedder }
-  const { close: closeParts, ...parts } = await openParts(config, pino({ level: 'silent' }), given)
-  const service = await createServiceOver(parts, config)
+  const service = await createService(loadConfig(env), pino({ level: 'silent' }), given)
   const url = await service.app.listen({ host: '127.0.0.1', port: 0 })
   service.start()
   return {
     url,
     key: service.first.tenantKey ?? '',
     modules: service.modules,
-    close: async () => {
-      await service.close()
-      await closeParts()
-    },
+    close: service.close,
   }
 }
 

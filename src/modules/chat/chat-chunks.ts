@@ -3,9 +3,8 @@
  * whole, why it ended, and the usage where it was asked for. What the model says before it calls a memory tool is shown
  * too, as a paragraph of its own: whether a text is the answer is known only when it has been written.
  */
-
+import type { AppError } from '../../shared/errors.ts'
 import type { RunEvent, RunResult } from '../policy/run-types.ts'
-import type { CallProblemBody } from '../tool/tool-answers.ts'
 import { type ChatFrame, completionIdOf, finishReasonOf, toExtension, toUsage } from './chat-body.ts'
 
 export type ChunkFrame = ChatFrame & { readonly runId: string; readonly wantsUsage: boolean }
@@ -60,7 +59,7 @@ export const createChunkWriter = (frame: ChunkFrame) => {
 export async function* chunksOf(
   events: AsyncIterable<RunEvent | null>,
   frame: ChunkFrame,
-  toError: (problem: CallProblemBody) => object,
+  toError: (failure: AppError) => object,
 ): AsyncGenerator<string | null> {
   const writer = createChunkWriter(frame)
   const texts = (chunks: readonly object[]) => chunks.map((chunk) => JSON.stringify(chunk))
@@ -68,7 +67,7 @@ export async function* chunksOf(
   for await (const event of events) {
     if (event === null) yield null
     else if (event.type === 'error') {
-      yield JSON.stringify({ error: toError(event.problem) })
+      yield JSON.stringify({ error: toError(event.failure) })
       return
     } else yield* texts(writer.of(event))
   }

@@ -1,11 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import { logFailure } from '../../http/describe-error.ts'
 import { sendData } from '../../http/event-stream.ts'
 import { scopeMissing } from '../../http/http-errors.ts'
 import { openAiErrorOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { withBoundClaim } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
+import type { AppError } from '../../shared/errors.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
 import type { PolicyDefaults } from '../policy/policy-body.ts'
@@ -88,8 +91,8 @@ export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencie
       response: { 200: completionResponse, ...bodyProblems(404, 409, 502) },
     },
     handler: async (request, reply) => {
-      const caller = callerOf(request)
       const place = placeOf(request)
+      const caller = withBoundClaim(callerOf(request), place)
       if (place.agentId !== null && !caller.scopes.includes('session:write')) throw scopeMissing('session:write')
       const { isStreamed, wantsUsage, ...asked } = readChatRequest(request.body, policyDefaults)
       const frame: ChatFrame = {
@@ -99,7 +102,11 @@ export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencie
       }
       if (!isStreamed) return toCompletion(await chat.complete(caller, { ...place, ...asked }), frame) as never
       const { runId, events } = await chat.stream(caller, { ...place, ...asked }, { idleMs: heartbeatMs })
-      const data = chunksOf(events, { ...frame, runId, wantsUsage }, openAiErrorOf)
+      const toError = (failure: AppError) => {
+        logFailure(request.log, failure)
+        return openAiErrorOf(failure)
+      }
+      const data = chunksOf(events, { ...frame, runId, wantsUsage }, toError)
       return sendData(reply as unknown as FastifyReply, data) as never
     },
   })

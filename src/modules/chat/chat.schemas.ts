@@ -7,7 +7,7 @@ const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([sch
 const ignored = 'Fields that are not named here are ignored; docs/chat.md lists what is refused.'
 
 const textPart = Type.Object(
-  { type: Type.String(), text: Type.Optional(Type.String()), refusal: Type.Optional(Type.String()) },
+  { type: Type.String(), text: optional(Type.String()), refusal: optional(Type.String()) },
   { additionalProperties: true },
 )
 

@@ -3,9 +3,10 @@
  * the request's history is decided when the run holds the session, so that two requests never append the same message.
  */
 import type { Caller } from '../../shared/caller.ts'
-import { AppError, isAppError } from '../../shared/errors.ts'
+import { isAppError } from '../../shared/errors.ts'
 import { encodeCursor } from '../../shared/page.ts'
 import type { ContextService } from '../context/context.service.ts'
+import { ensureMessageFits } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import type { PolicyService } from '../policy/policy.service.ts'
 import type { NumberedEvent } from '../policy/run-feed.ts'
@@ -56,7 +57,7 @@ const readBeginning = async (reader: EventReader): Promise<readonly (RunEvent | 
     const event = value?.event ?? null
     if (event?.type === 'error') {
       await reader.return?.()
-      throw new AppError({ ...event.problem, retryable: event.problem.status === 503 })
+      throw event.failure
     }
     events.push(event)
     if (event?.type !== 'step.started') return events
@@ -105,7 +106,9 @@ export const createChatService = ({ sessions, contexts, policy, streams }: ChatS
     if (request.model !== model && request.model !== modelAlias) throw modelNotFound(model)
     await openSession(caller, request)
     const { sessionId, messages, run } = request
-    const input = async (holder: Caller) => newMessagesOf(await readKnown(holder, sessionId), messages)
+    // Only what is new has to fit: an answer of the model may be longer than what a client may append.
+    const input = async (holder: Caller) =>
+      newMessagesOf(await readKnown(holder, sessionId), messages).map(ensureMessageFits)
     return { ...run, sessionId, input }
   }
 
@@ -113,7 +116,7 @@ export const createChatService = ({ sessions, contexts, policy, streams }: ChatS
     /** The name of the model that is served; null: none. */
     findModel: (): string | null => policy.findModel(),
 
-    /** @throws AppError as `policy.run`; `session.not_found`, `chat.agent_mismatch`, `chat.model_not_found` */
+    /** @throws AppError as `policy.run`; `session.not_found`, `chat.agent_mismatch`, `chat.model_not_found`, `message.too_large` */
     complete: async (caller: Caller, request: ChatRequest): Promise<RunResult> =>
       policy.run(caller, await prepare(caller, request)),
 

@@ -4,7 +4,6 @@
  */
 import type { ChatTool } from '../../ports/language-model.ts'
 import { jsonPointer } from '../../shared/json-limits.ts'
-import { fromMessageBody } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { fromSamplingBody, type PolicyDefaults } from '../policy/policy-body.ts'
 import type { RunRequest } from '../policy/run-types.ts'
@@ -62,13 +61,13 @@ const toToolCall = (call: NonNullable<ChatMessageBody['tool_calls']>[number], po
 const toMessage = (message: ChatMessageBody, index: number): NewMessage => {
   const { role, name, tool_calls: calls, tool_call_id: toolCallId } = message
   const pointer = jsonPointer(['messages', index, 'tool_calls'])
-  return fromMessageBody({
+  return {
     role: role === 'developer' ? 'system' : role,
     content: textOf(message.content, index),
     ...(name ? { name } : {}),
-    ...(calls && calls.length > 0 ? { tool_calls: calls.map((call) => toToolCall(call, pointer)) } : {}),
-    ...(toolCallId ? { tool_call_id: toolCallId } : {}),
-  })
+    ...(calls && calls.length > 0 ? { toolCalls: calls.map((call) => toToolCall(call, pointer)) } : {}),
+    ...(toolCallId ? { toolCallId } : {}),
+  }
 }
 
 const toTools = ({ tools, tool_choice: choice }: ChatCompletionBody): readonly ChatTool[] => {
@@ -102,7 +101,7 @@ export type ReadChatRequest = {
   readonly run: ChatRun
 }
 
-/** @throws AppError `chat.unsupported_field` (422), `message.too_large` (422) */
+/** @throws AppError `chat.unsupported_field` (422) */
 export const readChatRequest = (body: ChatCompletionBody, defaults: PolicyDefaults): ReadChatRequest => {
   ensureSupported(body)
   return {

@@ -20,19 +20,22 @@ export const toMessageBody = (message: StoredMessage) => ({
   created_at: message.createdAt,
 })
 
+/** The message itself. @throws AppError `message.too_large` (422) */
+export const ensureMessageFits = (message: NewMessage): NewMessage => {
+  if (Buffer.byteLength(message.content) > messageBytesMax) throw messageTooLarge(messageBytesMax)
+  return message
+}
+
 /** @throws AppError `message.too_large` (422) */
-export const fromMessageBody = (body: NewMessageBody): NewMessage => {
-  const content = body.content ?? ''
-  if (Buffer.byteLength(content) > messageBytesMax) throw messageTooLarge(messageBytesMax)
-  return {
+export const fromMessageBody = (body: NewMessageBody): NewMessage =>
+  ensureMessageFits({
     role: body.role,
-    content,
+    content: body.content ?? '',
     name: body.name,
     toolCalls: body.tool_calls,
     toolCallId: body.tool_call_id,
     pinned: body.pinned,
-  }
-}
+  })
 
 export const toEditBody = (edit: StoredEdit) => ({
   edit_id: edit.editId,

@@ -54,3 +54,7 @@ export const renderContext = (context: Context): readonly OpenAiMessage[] => {
     ...(index === units.length - 1 ? [] : openCallIds.map(standIn)),
   ])
 }
+
+/** Stand-in results of the calls that are open at the very end, for a prompt in which no result will follow. */
+export const standInResults = ({ messages }: Context): readonly OpenAiMessage[] =>
+  (toolUnitsOf(messages).at(-1)?.openCallIds ?? []).map(standIn)

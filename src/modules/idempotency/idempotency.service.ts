@@ -15,12 +15,18 @@ export type Commit<T> = (work: (tx: TenantTransaction) => Promise<T>) => Promise
 /** Puts another answer in place of the stored one, in the transaction of what followed the effect. */
 export type Amend<T> = (tx: TenantTransaction, body: T) => Promise<void>
 
+/** Stores the answer in a transaction that is under way, where the effect has one of its own. In place of `commit`. */
+export type Store<T> = (tx: TenantTransaction, body: T) => Promise<void>
+
+export type Operation<T> = (commit: Commit<T>, amend: Amend<T>, store: Store<T>) => Promise<T>
+
 class KeyTaken extends Error {}
 
 export type Idempotency = {
   /**
-   * Runs `operation`, which prepares and then calls `commit` exactly once; or answers what it answered before. What
-   * follows the commit is not run again either: where it changes the answer, it amends the stored one.
+   * Runs `operation`, which prepares and then calls `commit` or `store` once; or answers what it answered before. What
+   * follows the commit is not run again either: where it changes the answer, it amends the stored one. An operation that
+   * was cut short stores nothing, and is run again.
    * @throws AppError `idempotency.key_reused` (422), `idempotency.in_flight` (409)
    */
   runOnce<T>(
@@ -28,7 +34,7 @@ export type Idempotency = {
     options: {
       /** The agent whose erasure takes the stored answer with it. */
       readonly agentId: string | null
-      readonly operation: (commit: Commit<T>, amend: Amend<T>) => Promise<T>
+      readonly operation: Operation<T>
     },
   ): Promise<T>
 }
@@ -52,12 +58,13 @@ export const createIdempotency = ({
   return {
     runOnce: async <T>(
       caller: Caller,
-      { agentId, operation }: { agentId: string | null; operation: (commit: Commit<T>, amend: Amend<T>) => Promise<T> },
+      { agentId, operation }: { agentId: string | null; operation: Operation<T> },
     ): Promise<T> => {
       const claim = caller.idempotency
       if (claim === null)
         return operation(
           (work) => database.transact(caller.tenantId, work, caller),
+          async () => {},
           async () => {},
         )
       const flight = `${caller.tenantId} ${claim.key}`
@@ -66,19 +73,20 @@ export const createIdempotency = ({
       try {
         const replay = await findReplay(caller, claim.key, claim.requestHash)
         if (replay !== null) return replay.body as T
-        return await operation(
-          (work) =>
-            database.transact(
-              caller.tenantId,
-              async (tx) => {
-                const body = await work(tx)
-                if (!(await insertAnswer(tx, { claim, agentId, body, ttlSeconds }))) throw new KeyTaken()
-                return body
-              },
-              caller,
-            ),
-          (tx, body) => replaceAnswer(tx, claim.key, body),
-        )
+        const store: Store<T> = async (tx, body) => {
+          if (!(await insertAnswer(tx, { claim, agentId, body, ttlSeconds }))) throw new KeyTaken()
+        }
+        const commit: Commit<T> = (work) =>
+          database.transact(
+            caller.tenantId,
+            async (tx) => {
+              const body = await work(tx)
+              await store(tx, body)
+              return body
+            },
+            caller,
+          )
+        return await operation(commit, (tx, body) => replaceAnswer(tx, claim.key, body), store)
       } catch (error) {
         if (!(error instanceof KeyTaken)) throw error
         const replay = await findReplay(caller, claim.key, claim.requestHash)

@@ -8,7 +8,7 @@
  */
 import type { ChatMessage, ChatTool } from '../../ports/language-model.ts'
 import type { Context } from '../context/context-types.ts'
-import { type OpenAiMessage, renderContext } from '../context/render-context.ts'
+import { type OpenAiMessage, renderContext, standInResults } from '../context/render-context.ts'
 import { formatTools } from '../tool/tool-formats.ts'
 import { type Situation, situationNote, systemPrompt } from './policy-prompt.ts'
 
@@ -44,6 +44,17 @@ const joined = (messages: readonly ChatMessage[], roles: readonly ChatMessage['r
   return result
 }
 
+/** Results in the order of their calls: tags, and many chat templates, show no id to tell them apart by. */
+const inCallOrder = (messages: readonly OpenAiMessage[]): readonly OpenAiMessage[] => {
+  let caller = 0
+  const placed = messages.map((message, index) => {
+    if (message.role !== 'tool') caller = index
+    const place = messages[caller]?.tool_calls?.findIndex(({ id }) => id === message.tool_call_id) ?? -1
+    return { message, caller, place }
+  })
+  return placed.sort((one, other) => one.caller - other.caller || one.place - other.place).map(({ message }) => message)
+}
+
 const nativeTools = (): readonly ChatTool[] =>
   formatTools('openai').map(({ type, function: { name, description, parameters } }) => ({
     type,
@@ -54,7 +65,7 @@ export const composePrompt = (
   context: Context,
   { extraTools = [], ...situation }: Situation & { readonly extraTools?: readonly ChatTool[] },
 ): Prompt => {
-  const messages = renderContext(context)
+  const messages = inCallOrder([...renderContext(context), ...standInResults(context)])
   const own = messages.filter(({ role }) => role === 'system').map(({ content }) => content)
   const system: ChatMessage = {
     role: 'system',

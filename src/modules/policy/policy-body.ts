@@ -2,6 +2,7 @@
 import { fromMessageBody } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { toMeasureBody } from '../session/session-body.ts'
+import { problemOf } from '../tool/tool-answers.ts'
 import { toCallBody } from '../tool/tool-body.ts'
 import type { PolicyRunBody, SamplingBody } from './policy.schemas.ts'
 import type { WireFormat } from './policy-prompt.ts'
@@ -29,7 +30,7 @@ export const fromSamplingBody = (
 
 const fromInput = (input: PolicyRunBody['input']): readonly NewMessage[] => {
   if (input === undefined) return []
-  return typeof input === 'string' ? [{ role: 'user', content: input }] : input.map(fromMessageBody)
+  return (typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input).map(fromMessageBody)
 }
 
 export const fromRunBody = (
@@ -89,7 +90,7 @@ const eventData = (event: RunEvent): unknown => {
     case 'context.edited':
       return { context: toMeasureBody(event.context) }
     case 'error':
-      return event.problem
+      return problemOf(event.failure)
     case 'done':
       return event.result === null ? {} : toRunBody(event.result)
     case 'answer':

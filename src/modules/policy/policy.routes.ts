@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import { logFailure } from '../../http/describe-error.ts'
 import { type ServerSentEvent, sendEvents, wantsEvents } from '../../http/event-stream.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems } from '../../http/route-schemas.ts'
@@ -36,10 +37,12 @@ const lastEventId = Type.Object({
 
 async function* eventsOf(
   { runId, feed }: StartedStream,
-  { after, signal }: { after: number; signal: AbortSignal },
+  { after, signal, log }: { after: number; signal: AbortSignal; log: FastifyRequest['log'] },
 ): AsyncGenerator<ServerSentEvent | null> {
-  for await (const numbered of feed.read(after, { idleMs: heartbeatMs, signal }))
+  for await (const numbered of feed.read(after, { idleMs: heartbeatMs, signal })) {
+    if (numbered?.event.type === 'error') logFailure(log, numbered.event.failure)
     yield numbered === null ? null : toServerSentEvent(runId, numbered)
+  }
 }
 
 export const registerPolicyRoutes = (app: App, dependencies: PolicyRoutesDependencies): void => {
@@ -110,7 +113,7 @@ export const registerPolicyRoutes = (app: App, dependencies: PolicyRoutesDepende
         const { stream, after } = await openStream(request, body, sessionId)
         return sendEvents(
           reply as unknown as FastifyReply,
-          eventsOf(stream, { after, signal: callerOf(request).signal }),
+          eventsOf(stream, { after, signal: callerOf(request).signal, log: request.log }),
         ) as never
       }
       const run = await policy.run(callerOf(request), fromRunBody(body, { sessionId, defaults, turnsNow: null }))

@@ -9,7 +9,7 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { ContextService } from '../context/context.service.ts'
-import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import type { Idempotency, Store } from '../idempotency/idempotency.service.ts'
 import { findSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
 import type { ModelTokens } from '../tenant/model-tokens.ts'
@@ -17,10 +17,11 @@ import type { ToolService } from '../tool/tool.service.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
 import { createPromptFitter } from './fit-prompt.ts'
 import { inferenceNotConfigured, toolNameTaken } from './policy.errors.ts'
+import { type Progress, resultOf } from './run-result.ts'
 import { type FinishReason, startRun } from './run-state.ts'
-import { addUsage, type EmitEvent, noUsage, type PolicyStep, type RunRequest, type RunResult } from './run-types.ts'
+import type { EmitEvent, RunRequest, RunResult } from './run-types.ts'
 import { withSessionLease } from './session-lease.ts'
-import { createTurn, type Run, type TurnOutcome } from './take-turn.ts'
+import { createTurn, type Run } from './take-turn.ts'
 
 export type PolicyServiceOptions = {
   readonly database: Database
@@ -36,12 +37,21 @@ export type PolicyServiceOptions = {
 
 export type PolicyService = ReturnType<typeof createPolicyService>
 
-type Progress = { readonly steps: PolicyStep[]; last: TurnOutcome | null }
-
 const ensureNamesFree = ({ clientTools }: RunRequest): void => {
   const taken = clientTools.find((tool) => findToolKey(tool.function.name) !== null)
   if (taken !== undefined) throw toolNameTaken(taken.function.name)
 }
+
+/** The input is appended once for a key, whatever becomes of the run. No client can send a key with a blank. */
+const inputCallerOf = (caller: Caller): Caller => {
+  const { idempotency: claim } = caller
+  return { ...caller, idempotency: claim === null ? null : { ...claim, key: `input of ${claim.key}` } }
+}
+
+/** The caller for what is done also when nobody waits for it any more. */
+const stayingOf = (caller: Caller): Caller => ({ ...caller, signal: new AbortController().signal })
+
+const isTimeout = (reason: unknown): boolean => reason instanceof Error && reason.name === 'TimeoutError'
 
 export const createPolicyService = (options: PolicyServiceOptions) => {
   const { database, idempotency, contexts, tools, model, modelTokens, createId } = options
@@ -65,7 +75,6 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       progress.steps.push(progress.last.step)
       const { decision } = progress.last
       if (decision.kind === 'finish') return decision.reason
-      if (progress.steps.length >= run.request.turnsNow) return 'steps_max'
       state = decision.state
     }
   }
@@ -78,30 +87,53 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
     try {
       return await work
     } catch (error) {
-      if (client.aborted) return 'cancelled'
+      if (client.aborted) return isTimeout(client.reason) ? 'deadline' : 'cancelled'
       if (deadline.aborted) return 'deadline'
       throw error
     }
   }
 
-  const runLeased = async (caller: Caller, run: Run): Promise<RunResult> => {
+  const appendInput = async (caller: Caller, { sessionId, input }: RunRequest): Promise<void> => {
+    const messages = typeof input === 'function' ? await input(caller) : input
+    if (messages.length > 0) await contexts.append(inputCallerOf(caller), { sessionId, messages, expected: null })
+  }
+
+  const runLeased = async (
+    caller: Caller,
+    run: Run,
+    progress: Progress = { steps: [], last: null },
+  ): Promise<RunResult> => {
     const { request, runId, emit } = run
-    const { sessionId } = request
     const deadline = AbortSignal.timeout(request.deadlineMs)
-    const working: Caller = { ...caller, idempotency: null, signal: AbortSignal.any([caller.signal, deadline]) }
-    const input = typeof request.input === 'function' ? await request.input(working) : request.input
-    if (input.length > 0) await contexts.append(working, { sessionId, messages: input, expected: null })
-    const progress: Progress = { steps: [], last: null }
-    const turns = takeTurns(working, run, progress)
+    const working: Caller = { ...caller, signal: AbortSignal.any([caller.signal, deadline]) }
+    await appendInput(working, request)
+    const turns = takeTurns({ ...working, idempotency: null }, run, progress)
     const finishReason = await untilCutShort(turns, { client: caller.signal, deadline })
-    const { steps, last } = progress
-    const answer = last?.decision.kind === 'finish' ? last.decision.answer : null
-    if (answer !== null) await emit?.({ type: 'answer', answer })
     const context =
-      last?.step.context ??
-      (await contexts.readSnapshot({ ...working, signal: caller.signal }, sessionId)).session.context
-    const usage = steps.reduce((sum, step) => addUsage(sum, step.usage), noUsage)
-    return { runId, answer, finishReason, steps, usage, context, clientCalls: last?.clientCalls ?? [] }
+      progress.last?.step.context ?? (await contexts.readSnapshot(stayingOf(caller), request.sessionId)).session.context
+    const result = resultOf(runId, progress, { finishReason, context })
+    if (result.answer !== null) await emit?.({ type: 'answer', answer: result.answer })
+    return result
+  }
+
+  /**
+   * A run whose answer is stored, in the transaction of its last turn where that calls nothing. One that was cut short
+   * stores nothing: sent again, it goes on from what it has done.
+   */
+  const runStoring = async (caller: Caller, run: Run, store: Store<RunResult>): Promise<RunResult> => {
+    const progress: Progress = { steps: [], last: null }
+    let isStored = false
+    const onWhole: Run['onWhole'] = async (tx, last) => {
+      const { decision, step } = last
+      if (decision.kind !== 'finish') return
+      const done = { steps: [...progress.steps, step], last }
+      await store(tx, resultOf(run.runId, done, { finishReason: decision.reason, context: step.context }))
+      isStored = true
+    }
+    const result = await runLeased(caller, { ...run, onWhole }, progress)
+    const isCutShort = result.finishReason === 'deadline' || result.finishReason === 'cancelled'
+    if (!isStored && !isCutShort) await database.transact(caller.tenantId, (tx) => store(tx, result))
+    return result
   }
 
   return {
@@ -125,22 +157,17 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       if (model === null) throw inferenceNotConfigured()
       ensureNamesFree(request)
       const { sessionId } = request
-      const lead = async (): Promise<RunResult> => {
+      const run: Run = { runId, request, emit }
+      const lead = async (work: () => Promise<RunResult>): Promise<RunResult> => {
         await modelTokens.ensureLeft(caller)
-        const run = { runId, request, emit }
-        return withSessionLease(database, { caller, sessionId, runId }, () => runLeased(caller, run))
+        return withSessionLease(database, { caller, sessionId, runId }, work)
       }
-      if (caller.idempotency === null) return lead()
+      if (caller.idempotency === null) return lead(() => runLeased(caller, run))
       const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
       const { agentId } = ensureReachable(caller, found)
-      // The answer of a run that its client has left is stored all the same.
-      const storing: Caller = { ...caller, signal: new AbortController().signal }
-      return idempotency.runOnce<RunResult>(storing, {
+      return idempotency.runOnce<RunResult>(stayingOf(caller), {
         agentId,
-        operation: async (commit) => {
-          const result = await lead()
-          return commit(async () => result)
-        },
+        operation: (_commit, _amend, store) => lead(() => runStoring(caller, run, store)),
       })
     },
   }

@@ -17,11 +17,19 @@ const looseTextOf = (text: string): string | null => text.replace(thinkBlock, ''
 const joinThoughts = (...thoughts: readonly (string | null)[]): string | null =>
   thoughts.filter(Boolean).join('\n\n') || null
 
-const plainAnswer = (text: string): ParsedStep => ({ think: null, answer: text.trim(), calls: [], violations: [] })
+/**
+ * Text without tags, or behind its thinking: an answer where functions are offered. Models that reason write `<think>` when
+ * the server has no parser for it, or its end alone when the template has begun it.
+ */
+const readPlain = (text: string): ParsedStep | null => {
+  const [, think = null, rest = text] = /^(?:\s*<think>)?([\s\S]*?)<\/think>([\s\S]*)$/i.exec(text) ?? []
+  if (rest.trim() === '' || `${think}${rest}`.search(tag) !== -1) return null
+  return { think: think?.trim() || null, answer: rest.trim(), calls: [], violations: [] }
+}
 
 const readText = (text: string, { format, callIdPrefix }: ReplyContext): ParsedStep => {
-  const isPlain = format === 'native' && text.trim() !== '' && text.search(tag) === -1
-  return isPlain ? plainAnswer(text) : parseModelOutput(text, { callIdPrefix })
+  const plain = format === 'native' ? readPlain(text) : null
+  return plain ?? parseModelOutput(text, { callIdPrefix })
 }
 
 export type ReplyContext = { readonly format: WireFormat; readonly callIdPrefix: string }

@@ -11,6 +11,7 @@
  * accepted; in `observe` there is never an answer.
  */
 import type { ParsedStep } from '../tool/parse-output.ts'
+import type { ViolationCode } from '../tool/violations.ts'
 import type { RunMode } from './policy-prompt.ts'
 
 export type RunState = {
@@ -38,18 +39,25 @@ export const startRun = ({ mode, turnsMax }: Pick<RunState, 'mode' | 'turnsMax'>
   corrections: [],
 })
 
-/** Told to the model: a reply that neither calls nor answers gets nowhere. The rest is recorded and mended silently. */
+/** What of a reply was lost, and with it what the model meant to do. The rest is mended. */
+const losses: ReadonlySet<ViolationCode> = new Set([
+  ...(['no_action', 'empty_output', 'empty_answer', 'empty_tool_call'] as const),
+  ...(['malformed_json', 'malformed_call', 'too_many_calls', 'call_and_answer'] as const),
+])
+
+/** Told to the model: what it believes done and is not. What was mended is recorded silently. */
 const correctionsOf = ({ violations }: ParsedStep): readonly string[] =>
-  violations
-    .filter(({ code }) => ['no_action', 'empty_output', 'malformed_json', 'call_and_answer'].includes(code))
-    .map(({ detail }) => detail)
+  violations.filter(({ code }) => losses.has(code)).map(({ detail }) => detail)
+
+/** Tried to call, in a form that nothing could be read of. */
+const isCallLost = ({ violations }: ParsedStep): boolean =>
+  violations.some(({ code }) => code === 'malformed_json' || code === 'malformed_call')
 
 export const decide = (state: RunState, reply: ReadReply): Decision => {
   const { mode, turn, turnsMax } = state
   const isCalling = reply.calls.length > 0
   const isLast = turn >= turnsMax
-  if (!isCalling && mode === 'observe' && !reply.violations.some(({ code }) => code === 'malformed_json'))
-    return { kind: 'finish', reason: 'answer', answer: null }
+  if (!isCalling && mode === 'observe' && !isCallLost(reply)) return { kind: 'finish', reason: 'answer', answer: null }
   if (!isCalling && mode === 'answer' && reply.answer !== null)
     return { kind: 'finish', reason: 'answer', answer: reply.answer }
   if (!isLast) return { kind: 'continue', state: { ...state, turn: turn + 1, corrections: correctionsOf(reply) } }

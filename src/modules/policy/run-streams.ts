@@ -5,7 +5,6 @@
 import type { Caller } from '../../shared/caller.ts'
 import { brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
-import { problemOf } from '../tool/tool-answers.ts'
 import { runNotFound } from './policy.errors.ts'
 import type { PolicyService } from './policy.service.ts'
 import { createRunFeed, type RunFeed } from './run-feed.ts'
@@ -39,8 +38,8 @@ export const createRunStreams = ({ policy, createId, resumeMs }: RunStreamsOptio
       await feed.emit({ type: 'done', result })
     } catch (error) {
       if (!feed.hasBegun()) throw error
-      const problem = problemOf(isAppError(error) ? error : brokenInvariant('The run failed in the service.', error))
-      await feed.emit({ type: 'error', problem })
+      const failure = isAppError(error) ? error : brokenInvariant('The run failed in the service.', error)
+      await feed.emit({ type: 'error', failure })
       await feed.emit({ type: 'done', result: null })
     } finally {
       feed.end()

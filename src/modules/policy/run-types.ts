@@ -1,9 +1,10 @@
 import type { ChatTool, Sampling } from '../../ports/language-model.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { ToolCallMessage } from '../../shared/chat.ts'
+import type { AppError } from '../../shared/errors.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
-import type { CallAnswer, CallProblemBody, StepAnswer } from '../tool/tool-answers.ts'
+import type { CallAnswer, StepAnswer } from '../tool/tool-answers.ts'
 import type { RunMode, WireFormat } from './policy-prompt.ts'
 import type { FinishReason } from './run-state.ts'
 
@@ -56,7 +57,7 @@ export type RunEvent =
   | { readonly type: 'tool.result'; readonly call: CallAnswer }
   | { readonly type: 'context.edited'; readonly context: ContextMeasure }
   | { readonly type: 'answer'; readonly answer: string }
-  | { readonly type: 'error'; readonly problem: CallProblemBody }
+  | { readonly type: 'error'; readonly failure: AppError }
   | { readonly type: 'done'; readonly result: RunResult | null }
 
 /** Resolves when the reader has room for more. */

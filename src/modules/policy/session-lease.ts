@@ -1,16 +1,18 @@
 /**
  * Holds a session for one run. The lease is renewed while the run lives, so that a process that dies frees the session
- * within `leaseMs`, and ends with the run.
+ * within `leaseMs`, and ends with the run. A release that fails, since the database is away, is tried again until then.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import { findSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
 import { sessionBusy } from './policy.errors.ts'
-import { releaseSession, takeSession } from './run.repository.ts'
+import { releaseSession, renewSession, takeSession } from './run.repository.ts'
 
 const leaseMs = 30_000
+const releaseAgainMs = 500
 
 /** @throws AppError `session.not_found` (404), `session.closed`, `session.busy` (409) */
 export const withSessionLease = async <T>(
@@ -25,13 +27,26 @@ export const withSessionLease = async <T>(
     if (status === 'closed') throw sessionClosed()
     if (!(await takeSession(tx, lease))) throw sessionBusy()
   })
-  // A renewal that fails is tried again by the next; one that is refused changes nothing for this run's own writes.
-  const renew = () => database.transact(tenantId, (tx) => takeSession(tx, lease)).catch(() => undefined)
+  // A renewal that fails is tried again by the next; one that finds no lease changes nothing for this run's own writes.
+  const renew = () => database.transact(tenantId, (tx) => renewSession(tx, lease)).catch(() => undefined)
+  const release = (): Promise<boolean> =>
+    database
+      .transact(tenantId, (tx) => releaseSession(tx, lease))
+      .then(
+        () => true,
+        () => false,
+      )
+  const releaseLater = async (): Promise<void> => {
+    for (let tries = leaseMs / releaseAgainMs; tries > 0; tries -= 1) {
+      await sleep(releaseAgainMs, undefined, { ref: false })
+      if (await release()) return
+    }
+  }
   const renewal = setInterval(() => void renew(), leaseMs / 3)
   try {
     return await work()
   } finally {
     clearInterval(renewal)
-    await database.transact(tenantId, (tx) => releaseSession(tx, lease)).catch(() => undefined)
+    if (!(await release())) void releaseLater()
   }
 }

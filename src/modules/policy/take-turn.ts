@@ -2,6 +2,8 @@
  * One turn of a run: a prompt that fits, the model's reply, what it calls, and the record of it all. Once the reply is
  * there, its calls run to their end even if the client has gone: a turn is done or was never begun.
  */
+
+import type { TenantTransaction } from '../../ports/database.ts'
 import type { ChatReply, LanguageModel, Sampling } from '../../ports/language-model.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { ToolCallMessage } from '../../shared/chat.ts'
@@ -10,7 +12,7 @@ import type { Snapshot } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { assistantMessage, type TurnWatcher } from '../tool/run-turn.ts'
 import type { ToolService } from '../tool/tool.service.ts'
-import type { CallAnswer } from '../tool/tool-answers.ts'
+import type { CallAnswer, StepAnswer } from '../tool/tool-answers.ts'
 import type { Generation } from '../trajectory/step.repository.ts'
 import { askModel } from './ask-model.ts'
 import { takeClientCalls } from './client-calls.ts'
@@ -32,6 +34,8 @@ export type Run = {
   readonly runId: string
   readonly request: RunRequest
   readonly emit: EmitEvent | null
+  /** Told of a turn that calls none of the six tools, in the transaction that it is whole with. */
+  readonly onWhole?: (tx: TenantTransaction, outcome: TurnOutcome) => Promise<void>
 }
 
 export type TurnOutcome = {
@@ -81,6 +85,18 @@ const readTurn = (reply: ChatReply, { format, clientTools }: RunRequest, callIdP
   return { read, clientCalls: [...reply.toolCalls.filter(isClients), ...clientCalls] }
 }
 
+/** A call of the client's own function ends the run, and so does the last turn that was asked for. */
+const decisionOf = (
+  { turnsNow }: RunRequest,
+  state: RunState,
+  { read, clientCalls }: ReturnType<typeof readTurn>,
+): Decision => {
+  if (clientCalls.length > 0) return { kind: 'finish', reason: 'answer', answer: null }
+  const decision = decide(state, read)
+  const isEnough = decision.kind === 'continue' && state.turn >= turnsNow
+  return isEnough ? { kind: 'finish', reason: 'steps_max', answer: null } : decision
+}
+
 export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) => {
   const generationOf = (
     { runId, request }: Run,
@@ -120,11 +136,12 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
     return { reply, snapshot, situation: situationOf(request, state, snapshot) }
   }
 
+  /** The calls wait for no reader: they have their own time, and a reader may stand still for longer. */
   const watcherOf = (emit: EmitEvent): TurnWatcher => ({
-    onCalled: (call) =>
-      emit({ type: 'tool.called', toolCallId: call.toolCallId, name: call.name, arguments: call.arguments }),
+    onCalled: ({ toolCallId, name, arguments: args }) =>
+      void emit({ type: 'tool.called', toolCallId, name, arguments: args }),
     onAnswered: (call) =>
-      emit({ type: 'tool.result', call: { ...call, problem: call.problem as CallAnswer['problem'] } }),
+      void emit({ type: 'tool.result', call: { ...call, problem: call.problem as CallAnswer['problem'] } }),
   })
 
   return async (caller: Caller, run: Run, state: RunState): Promise<TurnOutcome> => {
@@ -133,9 +150,13 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
     const asked = await ask(caller, run, { state, stepId })
     const { reply, snapshot } = asked
     const { read, clientCalls } = readTurn(reply, request, stepId.replace('stp_', 'call_'))
-    const decision: Decision =
-      clientCalls.length > 0 ? { kind: 'finish', reason: 'answer', answer: null } : decide(state, read)
+    const decision = decisionOf(request, state, { read, clientCalls })
     const parsed = { ...read, answer: decision.kind === 'finish' ? decision.answer : null }
+    const outcomeOf = (step: StepAnswer): TurnOutcome => ({
+      step: { ...step, turn: state.turn, finishReason: reply.finishReason, usage: usageOf(reply) },
+      decision,
+      clientCalls,
+    })
     const step = await tools.runTurn(
       { ...caller, signal: AbortSignal.timeout(toolsTimeoutMs) },
       {
@@ -146,12 +167,12 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
         door: 'policy',
         message: messageOf(parsed, clientCalls),
         generation: generationOf(run, asked),
+        onWhole: async (tx, whole) => run.onWhole?.(tx, outcomeOf(whole)),
         ...(emit === null ? {} : { watcher: watcherOf(emit) }),
       },
     )
     if (step.context.version !== snapshot.context.version)
       await emit?.({ type: 'context.edited', context: step.context })
-    const policyStep = { ...step, turn: state.turn, finishReason: reply.finishReason, usage: usageOf(reply) }
-    return { step: policyStep, decision, clientCalls }
+    return outcomeOf(step)
   }
 }

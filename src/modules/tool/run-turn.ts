@@ -3,6 +3,7 @@
  * assistant's message enters the context where asked for, and then call follows call, each in a transaction of its own.
  * A turn that broke off is taken up again under its step's id: what was recorded is not run again (M2).
  */
+import type { TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
@@ -25,8 +26,8 @@ import { createTurnCall, type Turn } from './turn-call.ts'
 
 /** Told of a turn's calls as they run. */
 export type TurnWatcher = {
-  onCalled(call: ParsedCall): Promise<void>
-  onAnswered(call: RecordedCall): Promise<void>
+  onCalled(call: ParsedCall): void
+  onAnswered(call: RecordedCall): void
 }
 
 export type ModelTurn = {
@@ -43,6 +44,8 @@ export type ModelTurn = {
   /** Tokens and log probabilities, where the service itself asked the model. */
   readonly generation: Generation | null
   readonly watcher?: TurnWatcher
+  /** Runs in the transaction of a turn that calls nothing, and so is whole with it. */
+  readonly onWhole?: (tx: TenantTransaction, step: StepAnswer) => Promise<void>
 }
 
 export type TurnOptions = ToolRunner & { readonly onMemoryWrite: () => void }
@@ -71,35 +74,32 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
   const runCall = createTurnCall(runner)
 
   /** The step and the assistant's message; once, however often the turn comes. */
+  const beginIn = async (tx: TenantTransaction, caller: Caller, turn: ModelTurn): Promise<BegunTurn> => {
+    const { sessionId, stepId, door, message, generation } = turn
+    const session = await contexts.lockOpen(tx, caller, { sessionId, expected: null })
+    const { think, answer, violations } = turn.parsed
+    const contextVersion = session.context.version
+    const contextVersionAfter = message === null ? contextVersion : contextVersion + 1
+    const step = { sessionId, stepId, door, think, answer, violations, contextVersion, contextVersionAfter, generation }
+    const opened = await openStep(tx, step)
+    if (opened.outcome === 'refused') throw sessionClosed()
+    // A turn that is taken up again has changed the context itself.
+    if (opened.outcome === 'opened') contexts.ensureExpected(session, turn.expected ?? null)
+    const append = message !== null
+    const { stepOrder } = opened
+    const begun = { sessionId, stepId, stepOrder, append, assistantMessageId: null, context: session.context }
+    if (opened.outcome === 'exists' || message === null) return begun
+    const appended = await contexts.appendTo(tx, session, [message])
+    const { context } = appended.session
+    return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null, context }
+  }
+
   const begin = (caller: Caller, turn: ModelTurn): Promise<BegunTurn> =>
     database.transact(caller.tenantId, async (tx) => {
-      const { sessionId, stepId, door, message, generation } = turn
-      const session = await contexts.lockOpen(tx, caller, { sessionId, expected: null })
-      const { think, answer, violations } = turn.parsed
-      const contextVersion = session.context.version
-      const contextVersionAfter = message === null ? contextVersion : contextVersion + 1
-      const step = {
-        sessionId,
-        stepId,
-        door,
-        think,
-        answer,
-        violations,
-        contextVersion,
-        contextVersionAfter,
-        generation,
-      }
-      const opened = await openStep(tx, step)
-      if (opened.outcome === 'refused') throw sessionClosed()
-      // A turn that is taken up again has changed the context itself.
-      if (opened.outcome === 'opened') contexts.ensureExpected(session, turn.expected ?? null)
-      const append = message !== null
-      const { stepOrder } = opened
-      const begun = { sessionId, stepId, stepOrder, append, assistantMessageId: null, context: session.context }
-      if (opened.outcome === 'exists' || message === null) return begun
-      const appended = await contexts.appendTo(tx, session, [message])
-      const { context } = appended.session
-      return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null, context }
+      const begun = await beginIn(tx, caller, turn)
+      const { parsed, onWhole } = turn
+      if (parsed.calls.length === 0) await onWhole?.(tx, stepAnswerOf({ ...begun, parsed, recorded: [] }))
+      return begun
     })
 
   return async (caller, turn) => {
@@ -111,9 +111,9 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
     const recorded: RecordedCall[] = [...done]
     for (const [ordinal, call] of parsed.calls.entries()) {
       if (ordinal < done.length) continue
-      await watcher?.onCalled(call)
+      watcher?.onCalled(call)
       const answered = await runCall(caller, begun, { ordinal, parsed: call })
-      await watcher?.onAnswered(answered)
+      watcher?.onAnswered(answered)
       recorded.push(answered)
     }
     if (recorded.length === 0) return stepAnswerOf({ stepId, parsed, recorded, context: begun.context })

@@ -6,6 +6,7 @@ import type { TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { NewMessage } from '../context/plan-append.ts'
+import type { StoredSession } from '../session/session.repository.ts'
 import { type RecordedCall, recordCall } from '../trajectory/step.repository.ts'
 import type { ParsedCall } from './read-calls.ts'
 import { invalidArguments, unrunnableCall } from './tool.errors.ts'
@@ -56,6 +57,16 @@ export const createTurnCall = ({ database, contexts, tools, onCall }: ToolRunner
     }
   }
 
+  /** A call that a reset or an undo took out of the context meanwhile has run all the same; its answer is in the step alone. */
+  const appendAnswer = async (tx: TenantTransaction, session: StoredSession, message: NewMessage) => {
+    try {
+      return (await contexts.appendTo(tx, session, [message])).session
+    } catch (error) {
+      if (isAppError(error, 'context.orphan_tool_result')) return session
+      throw error
+    }
+  }
+
   const applyIn = async (
     tx: TenantTransaction,
     { caller, turn, call, outcome }: { caller: Caller; turn: Turn; call: TurnCall; outcome: Outcome },
@@ -68,7 +79,7 @@ export const createTurnCall = ({ database, contexts, tools, onCall }: ToolRunner
     const content = toolMessageContent(recorded)
     const needsMessage = turn.append && effect?.hasAnswered !== true
     const message: NewMessage = { role: 'tool', content, name: parsed.name, toolCallId: parsed.toolCallId }
-    const after = needsMessage ? (await contexts.appendTo(tx, session, [message])).session : session
+    const after = needsMessage ? await appendAnswer(tx, session, message) : session
     await recordCall(tx, { sessionId, stepId, ordinal, call: recorded, contextVersion: after.context.version })
     return recorded
   }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { planAppend } from '../../../src/modules/context/plan-append.ts'
-import { renderContext } from '../../../src/modules/context/render-context.ts'
+import { renderContext, standInResults } from '../../../src/modules/context/render-context.ts'
 import { toolUnitsOf } from '../../../src/modules/context/tool-units.ts'
 import { countTokens, createCounterIds, makeCall, makeContext } from '../../support/context-model.ts'
 
@@ -30,7 +30,9 @@ describe('the rendered context', () => {
 
   it('gives an abandoned call a result, and leaves one at the end open', () => {
     const messages = [{ role: 'assistant' as const, content: '', toolCalls: [makeCall('call_0')] }]
-    expect(renderContext(makeContext(messages))).toHaveLength(1)
+    const open = makeContext(messages)
+    expect(renderContext(open)).toHaveLength(1)
+    expect(standInResults(open)).toMatchObject([{ role: 'tool', tool_call_id: 'call_0' }])
     const abandoned = renderContext(makeContext([...messages, { role: 'user', content: 'Never mind.' }]))
     expect(abandoned.map(({ role, tool_call_id }) => [role, tool_call_id])).toEqual([
       ['assistant', undefined],

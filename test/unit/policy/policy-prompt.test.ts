@@ -50,6 +50,43 @@ describe('what the policy is told', () => {
     expect(messages[4]?.content).toBe('<answer>In Lisbon.</answer>')
   })
 
+  it('C2: shows no call without a result, also when its turn broke off and nothing was appended since', () => {
+    const toolCalls = ['c1', 'c2'].map((id) => ({
+      ...{ id, type: 'function' as const },
+      function: { name: 'Add_memory', arguments: '{"content":"a"}' },
+    }))
+    const context = makeContext([
+      { role: 'user', content: 'Remember this.' },
+      { role: 'assistant', content: '', toolCalls },
+      { role: 'tool', content: '{"memory_id":"mem_1"}', toolCallId: 'c1' },
+    ])
+    const { messages } = composePrompt(context, { ...situation, format: 'native' })
+    expect(messages.map(({ role, tool_call_id }) => tool_call_id ?? role)).toEqual([
+      ...['system', 'user', 'assistant', 'c1', 'c2', 'user'],
+    ])
+  })
+
+  it('shows results in the order of their calls, in whichever they came', () => {
+    const toolCalls = ['rome', 'oslo'].map((id) => ({
+      ...{ id, type: 'function' as const },
+      function: { name: 'get_weather', arguments: `{"city":"${id}"}` },
+    }))
+    const turn = [
+      { role: 'assistant' as const, content: '', toolCalls },
+      { role: 'tool' as const, content: 'snow', toolCallId: 'oslo' },
+      { role: 'tool' as const, content: 'sun', toolCallId: 'rome' },
+    ]
+    const { messages } = composePrompt(
+      makeContext([{ role: 'user', content: 'Weather?' }, ...turn, ...turn]),
+      situation,
+    )
+    const results = messages.map(({ content }) => content.match(/snow|sun/g)).filter(Boolean)
+    expect(results).toEqual([
+      ['sun', 'snow'],
+      ['sun', 'snow'],
+    ])
+  })
+
   it('offers functions and leaves messages as they are in native', () => {
     const context = makeContext([{ role: 'user', content: 'Hello' }])
     const { messages, tools } = composePrompt(context, { ...situation, format: 'native' })

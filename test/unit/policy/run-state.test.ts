@@ -30,6 +30,25 @@ describe('a run', () => {
     expect(decide(decision.state, read(call))).toMatchObject({ state: { corrections: [] } })
   })
 
+  it.each([
+    ['an entry that is no call', '[{"name":7}]', /left out/],
+    [
+      'an entry that is no call beside one',
+      '[{"name":7},{"name":"Add_memory","arguments":{"content":"a"}}]',
+      /left out/,
+    ],
+    ['no call', '[]', /holds no call/],
+    ['too many calls', JSON.stringify(Array.from({ length: 40 }, (_, at) => ({ name: `T${at}` }))), /did not run/],
+  ])('tells the model what of its reply was lost: %s', (_, calls, told) => {
+    const decision = decide(answering, read(`${think}<tool_call>${calls}</tool_call>`))
+    expect(decision).toMatchObject({ state: { corrections: expect.arrayContaining([expect.stringMatching(told)]) } })
+  })
+
+  it('tells the model that its answer was empty', () => {
+    const decision = decide(answering, read(`${think}<answer> </answer>`))
+    expect(decision).toMatchObject({ state: { corrections: [expect.stringMatching(/is empty/)] } })
+  })
+
   it('ends after its last turn, with text without tags as the answer, and without one after calls', () => {
     expect(decide(last, read('Blue, I think.'))).toEqual({ kind: 'finish', reason: 'answer', answer: 'Blue, I think.' })
     expect(decide(last, read(call))).toEqual({ kind: 'finish', reason: 'steps_max', answer: null })
@@ -41,7 +60,8 @@ describe('a run', () => {
     expect(decide(observing, read(call))).toMatchObject({ kind: 'continue' })
     for (const text of [answer, 'done', ''])
       expect(decide(observing, read(text))).toEqual({ kind: 'finish', reason: 'answer', answer: null })
-    expect(decide(observing, read(`${think}<tool_call>[{"name":</tool_call>`))).toMatchObject({ kind: 'continue' })
+    for (const calls of ['[{"name":', '[{"name":7}]'])
+      expect(decide(observing, read(`${think}<tool_call>${calls}</tool_call>`))).toMatchObject({ kind: 'continue' })
   })
 
   it('has at most its turns, whatever the model writes', () => {
@@ -88,6 +108,17 @@ describe('a reply', () => {
       violations: [],
     })
   })
+
+  it.each(['<think>Hm.</think>\nBlue.', ' <THINK> Hm. </THINK> Blue.', 'Hm.</think>Blue.'])(
+    'with native calls offered is an answer behind its thinking: %j',
+    (text) => {
+      expect(readReply({ text, reasoning: null, toolCalls: [] }, native)).toMatchObject({
+        think: 'Hm.',
+        answer: 'Blue.',
+        violations: [],
+      })
+    },
+  )
 
   it('with tags is read by its tags, although functions were offered', () => {
     expect(readReply({ text: call, reasoning: null, toolCalls: [] }, native).calls).toHaveLength(1)
