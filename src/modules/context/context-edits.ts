@@ -81,7 +81,8 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
     },
 
     listEdits: async (caller: Caller, sessionId: string, { cursor, limit }: PageRequest): Promise<Page<StoredEdit>> => {
-      const [afterVersion] = decodeCursor(cursor, [-1] as readonly [number])
+      const list = `edits ${sessionId}`
+      const [afterVersion] = decodeCursor({ list, cursor }, [-1] as readonly [number])
       const rows = await database.transact(
         caller.tenantId,
         async (tx) => {
@@ -90,7 +91,7 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (edit) => [edit.contextVersion], map: (edit) => edit })
+      return pageOf(rows, { list, limit, keysOf: (edit) => [edit.contextVersion], map: (edit) => edit })
     },
   }
 }

@@ -45,10 +45,10 @@ const isStoredMoment = (text: string): boolean => {
   return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 19) === text.slice(0, 19)
 }
 
-const placeOf = (cursor: string | null, order: ListOrder): CreationPlace => {
+const placeOf = ({ list, cursor }: { list: string; cursor: string | null }, order: ListOrder): CreationPlace => {
   const start = startOf(order)
   if (cursor === null) return start
-  const [createdAt, memoryId] = decodeCursor(cursor, [start.createdAt, start.memoryId] as const)
+  const [createdAt, memoryId] = decodeCursor({ list, cursor }, [start.createdAt, start.memoryId] as const)
   if (!isStoredMoment(createdAt)) throw invalidCursor()
   return { createdAt, memoryId }
 }
@@ -171,13 +171,15 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
 
     list: async (caller: Caller, request: MemoryListRequest, { cursor, limit }: PageRequest): Promise<Page<Memory>> => {
       const { order, ...filter } = request
-      const after = placeOf(cursor, order)
+      const list = `memories ${order} ${filter.agentId}`
+      const after = placeOf({ list, cursor }, order)
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listMemories(tx, { filter: { ...filter, now: now() }, after, order, limit: limit + 1 }),
         caller,
       )
       return pageOf(rows, {
+        list,
         limit,
         keysOf: ({ createdAt, memoryId }) => [createdAt, memoryId],
         map: (memory) => memory,
@@ -190,7 +192,8 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       { agentId, memoryId }: { agentId: string; memoryId: string },
       { cursor, limit }: PageRequest,
     ): Promise<Page<MemoryVersion>> => {
-      const [before] = decodeCursor(cursor, [Number.MAX_SAFE_INTEGER] as readonly [number])
+      const list = `versions ${memoryId}`
+      const [before] = decodeCursor({ list, cursor }, [Number.MAX_SAFE_INTEGER] as readonly [number])
       const rows = await database.transact(
         caller.tenantId,
         async (tx) => {
@@ -203,7 +206,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (version) => [version.version], map: (version) => version })
+      return pageOf(rows, { list, limit, keysOf: (version) => [version.version], map: (version) => version })
     },
 
     /** Content, type and metadata of an older version as a new one (M8). */

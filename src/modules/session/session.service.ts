@@ -75,13 +75,18 @@ export const createSessionService = ({
       { agentId, status }: { agentId: string | null; status: SessionStatus | null },
       { cursor, limit }: PageRequest,
     ): Promise<Page<Session>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'sessions', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listSessions(tx, { agentId, status, only: caller.agentIds, after, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (session) => [session.sessionId], map: (session) => session })
+      return pageOf(rows, {
+        list: 'sessions',
+        limit,
+        keysOf: (session) => [session.sessionId],
+        map: (session) => session,
+      })
     },
 
     /** Closing twice is closing once. */

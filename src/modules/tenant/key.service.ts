@@ -96,9 +96,9 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
     },
 
     list: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<Key>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'keys', cursor }, [''] as readonly [string])
       const rows = await database.transact(caller.tenantId, (tx) => listKeys(tx, { after, limit: limit + 1 }), caller)
-      return pageOf(rows, { limit, keysOf: (key) => [key.keyId], map: (key) => key })
+      return pageOf(rows, { list: 'keys', limit, keysOf: (key) => [key.keyId], map: (key) => key })
     },
 
     /**

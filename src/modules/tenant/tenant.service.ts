@@ -127,9 +127,9 @@ export const createTenantService = (options: TenantServiceOptions) => {
       }),
 
     list: async ({ cursor, limit }: PageRequest): Promise<Page<Tenant>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'tenants', cursor }, [''] as readonly [string])
       const rows = await database.transactAsSystem((tx) => listTenants(tx, { after, limit: limit + 1 }))
-      return pageOf(rows, { limit, keysOf: ({ tenantId }) => [tenantId], map: (tenant) => tenant })
+      return pageOf(rows, { list: 'tenants', limit, keysOf: ({ tenantId }) => [tenantId], map: (tenant) => tenant })
     },
 
     get: async (tenantId: string): Promise<Tenant> => {
@@ -202,13 +202,13 @@ export const createTenantService = (options: TenantServiceOptions) => {
       ),
 
     listAuditEvents: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<AuditEvent>> => {
-      const [before] = decodeCursor(cursor, [''] as readonly [string])
+      const [before] = decodeCursor({ list: 'audit', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listAuditEvents(tx, { before, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: ({ auditEventId }) => [auditEventId], map: (event) => event })
+      return pageOf(rows, { list: 'audit', limit, keysOf: ({ auditEventId }) => [auditEventId], map: (event) => event })
     },
 
     readOperatorKeyHash: (): Promise<Buffer | null> => database.transactAsSystem(findOperatorKeyHash),
