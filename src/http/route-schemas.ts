@@ -56,11 +56,11 @@ const reasons: Readonly<Record<number, string>> = {
   503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
 }
 
-const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
+const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait, where waiting helps.' } }
 
 const problemResponse = (status: number) => ({
   description: reasons[status] ?? 'A problem.',
-  ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
+  ...([409, 429, 503].includes(status) ? { headers: retryAfter } : {}),
   content: { 'application/problem+json': { schema: { $ref: 'Problem' } } },
 })
 

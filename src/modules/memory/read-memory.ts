@@ -6,6 +6,7 @@ import type { TProperties, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
 import { type AppError, type FieldError, isAppError } from '../../shared/errors.ts'
+import { joinFieldErrors } from '../../shared/field-errors.ts'
 import { findUnsafeText, jsonPointer } from '../../shared/json-limits.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import {
@@ -28,7 +29,7 @@ const fieldErrorsOf = ({
   message,
 }: TLocalizedValidationError): readonly FieldError[] => {
   // An unknown field is told of twice: as a value that no schema allows, and by the object that has it.
-  if (keyword === 'boolean') return []
+  if (keyword === 'boolean' || keyword === 'anyOf') return []
   const at = (name: string, detail: string) => ({ pointer: instancePath + jsonPointer([name]), detail })
   if (keyword === 'additionalProperties')
     return params.additionalProperties.map((name) => at(name.slice(0, 64), 'is not known here'))
@@ -43,7 +44,7 @@ const createReader = <Body, Result>(schema: TSchema, toResult: (body: Body) => R
     const unsafe = findUnsafeText(raw)
     if (unsafe !== null) return memoryInvalid([unsafe])
     if (validator.Check(raw)) return toResult(raw as Body)
-    return memoryInvalid(validator.Errors(raw).flatMap(fieldErrorsOf).slice(0, errorsMax))
+    return memoryInvalid(joinFieldErrors(validator.Errors(raw).flatMap(fieldErrorsOf)).slice(0, errorsMax))
   }
 }
 
