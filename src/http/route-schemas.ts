@@ -56,7 +56,7 @@ const reasons: Readonly<Record<number, string>> = {
   503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
 }
 
-const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait, where waiting helps.' } }
+const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
 
 const problemResponse = (status: number) => ({
   description: reasons[status] ?? 'A problem.',

@@ -94,12 +94,22 @@ describe('one memory over HTTP', () => {
 
   it.each([
     [' \n\t ', {}, '/content'],
+    ['\u200b\u200d', {}, '/content'],
     ['too large metadata', { a: 'x'.repeat(8_192) }, '/metadata'],
     ['too deep metadata', { a: { b: { c: { d: { e: {} } } } } }, '/metadata'],
   ])('refuses what cannot be stored: %j', async (content, metadata, pointer) => {
     const answer = await add({ content, metadata })
     expect(codeOf(answer)).toEqual([422, 'memory.invalid'])
     expect(answer.data.errors).toMatchObject([{ pointer }])
+  })
+
+  it('refuses a blank memory_type, when it is new and when it changes', async () => {
+    const { url } = await stored({ content: 'Typed', memory_type: 'fact' })
+    const blank = { memory_type: ' \u200b' }
+    for (const answer of [await add({ content: 'x', ...blank }), await http.patch(url, blank, anyVersion)]) {
+      expect(codeOf(answer)).toEqual([422, 'memory.invalid'])
+      expect(answer.data.errors).toMatchObject([{ pointer: '/memory_type' }])
+    }
   })
 
   it('takes the longest content, the largest and the deepest metadata', async () => {

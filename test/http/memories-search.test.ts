@@ -127,8 +127,12 @@ describe('search over HTTP', () => {
     expect(codeOf(await search({ query: 'x', metadata_filter }))).toEqual([422, 'request.invalid_metadata'])
   })
 
-  it('of blank words or of an agent that is not there finds nothing and does not fail', async () => {
-    for (const query of [' ', '!?', '\u{1f375}', 'x'.repeat(32_768)]) expectStatus(await search({ query }), 200)
+  it.each([' ', '\n\t', '\u3000', '\u200b'])('refuses the blank query %j, as the tool does', async (query) => {
+    expect(codeOf(await search({ query }))).toEqual([422, 'memory.invalid_query'])
+  })
+
+  it('of no words or of an agent that is not there does not fail', async () => {
+    for (const query of ['!?', '\u{1f375}', 'x'.repeat(32_768)]) expectStatus(await search({ query }), 200)
     const nobody = await http.post('/v1/agents/nobody/memories/search', { query: 'tea' })
     expect(nobody.data).toEqual({ results: [], degraded: [] })
   })

@@ -75,7 +75,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
     { memory, change, room }: { memory: Memory; change: MemoryChange; room: Room },
   ): Promise<Memory> => {
     const { content = memory.content, metadata = memory.metadata } = change
-    ensureStorable({ content, metadata: change.metadata })
+    ensureStorable({ content, metadata: change.metadata, memoryType: change.memoryType })
     room.take({ memories: 0, bytes: bytesOf({ content, metadata }) - bytesOf(memory) })
     return updateMemory(tx, {
       agentId: memory.agentId,

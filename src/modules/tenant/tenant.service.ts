@@ -8,7 +8,7 @@ import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertKey } from './key.repository.ts'
-import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
+import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.ts'
 import { dayOf } from './model-tokens.ts'
 import { readModelUsage } from './model-usage.repository.ts'
@@ -184,6 +184,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
           if (tenant.status !== 'active') throw tenantNotActive()
+          ensureNotOver(key, options.clock.nowMs())
           return addKey(tx, { action, key, keyHash })
         },
       }),
