@@ -154,9 +154,11 @@ describe('one memory over HTTP', () => {
       method === 'PATCH' ? http.patch(url, { content: 'Changed' }, headers) : http.delete(url, headers)
     expect(codeOf(await send({}))).toEqual([428, 'request.if_match_required'])
     expect(codeOf(await send({ 'if-match': '"v2"' }))).toEqual([412, 'memory.version_mismatch'])
-    for (const header of ['v1', 'W/"v1"', '"1"', ''])
+    for (const header of ['W/"v1"', '"1"', '"v2", "v3"'])
+      expect(codeOf(await send({ 'if-match': header }))).toEqual([412, 'memory.version_mismatch'])
+    for (const header of ['v1', ''])
       expect(codeOf(await send({ 'if-match': header }))).toEqual([400, 'request.invalid_if_match'])
-    expectStatus(await send({ 'if-match': '"v1"' }), method === 'PATCH' ? 200 : 204)
+    expectStatus(await send({ 'if-match': '"v2", "v1"' }), method === 'PATCH' ? 200 : 204)
   })
 
   it('of two updates of one version, one is told that it is late', async () => {

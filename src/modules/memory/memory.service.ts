@@ -3,6 +3,7 @@ import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
+import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import { decodeCursor, invalidCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import type { QuotaGuard, Room } from '../tenant/quota.ts'
@@ -20,9 +21,6 @@ import {
   startOf,
 } from './memory-list.repository.ts'
 import type { Memory, MemoryChange, MemoryVersion } from './memory-types.ts'
-
-/** `*`: whatever version is there. */
-export type ExpectedVersion = number | '*'
 
 export type MemoryListRequest = Omit<MemoryListFilter, 'now'> & { readonly order: ListOrder }
 
@@ -65,7 +63,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
   ): Promise<Memory> => {
     const memory = await lockMemory(tx, { agentId, memoryId, now: now() })
     if (memory === null) throw memoryNotFound()
-    if (expected !== '*' && expected !== memory.version) throw memoryVersionMismatch(memory.version)
+    if (!isExpected(expected, memory.version)) throw memoryVersionMismatch(memory.version)
     return memory
   }
 
