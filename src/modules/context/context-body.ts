@@ -1,6 +1,7 @@
+import type { FieldError } from '../../shared/errors.ts'
 import { toSnakeCase } from '../../shared/snake-case.ts'
 import { messageBytesMax, type NewMessageBody } from '../session/session.schemas.ts'
-import { messageTooLarge } from './context.errors.ts'
+import { messageInvalid, messageTooLarge } from './context.errors.ts'
 import type { StoredEdit, StoredMessage } from './context.repository.ts'
 import type { NewMessage } from './plan-append.ts'
 
@@ -19,8 +20,25 @@ export const toMessageBody = (message: StoredMessage) => ({
   created_at: message.createdAt,
 })
 
-/** @throws AppError `message.too_large` (422) */
-export const fromMessageBody = (body: NewMessageBody): NewMessage => {
+/** What the context would show to a chat endpoint, which would refuse all of it for this. */
+const misplacedFields = (
+  { role, tool_calls: calls = [], tool_call_id: callId }: NewMessageBody,
+  pointer: string,
+): readonly FieldError[] => [
+  ...(calls.length > 0 && role !== 'assistant'
+    ? [{ pointer: `${pointer}/tool_calls`, detail: 'belongs to messages of the assistant' }]
+    : []),
+  ...(callId !== undefined && role !== 'tool'
+    ? [{ pointer: `${pointer}/tool_call_id`, detail: 'belongs to messages of a tool' }]
+    : []),
+  ...(new Set(calls.map(({ id }) => id)).size < calls.length
+    ? [{ pointer: `${pointer}/tool_calls`, detail: 'must not hold two calls with one id' }]
+    : []),
+]
+
+const fromMessageBody = (body: NewMessageBody, pointer: string): NewMessage => {
+  const misplaced = misplacedFields(body, pointer)
+  if (misplaced.length > 0) throw messageInvalid(misplaced)
   const content = body.content ?? ''
   if (Buffer.byteLength(content) > messageBytesMax) throw messageTooLarge(messageBytesMax)
   return {
@@ -32,6 +50,10 @@ export const fromMessageBody = (body: NewMessageBody): NewMessage => {
     pinned: body.pinned,
   }
 }
+
+/** The messages that stand in the request at `pointer`. @throws AppError `message.invalid`, `message.too_large` (422) */
+export const fromMessageBodies = (bodies: readonly NewMessageBody[], pointer: string): readonly NewMessage[] =>
+  bodies.map((body, index) => fromMessageBody(body, `${pointer}/${index}`))
 
 export const toEditBody = (edit: StoredEdit) => ({
   edit_id: edit.editId,

@@ -18,7 +18,7 @@ export const memoryVersionMismatch = (version: number) =>
   new AppError({
     code: 'memory.version_mismatch',
     status: 412,
-    detail: `The memory has changed: it is at version ${version} now. Read it again and repeat the change with its new ETag.`,
+    detail: `The memory is at version ${version} now, which If-Match does not name. Read it again and repeat the change with its ETag.`,
   })
 
 export const memoryInvalid = (errors: readonly FieldError[]) =>

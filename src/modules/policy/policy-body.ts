@@ -1,5 +1,5 @@
 /** Runs between the wire's snake_case and the domain's camelCase. */
-import { fromMessageBody } from '../context/context-body.ts'
+import { fromMessageBodies } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { toMeasureBody } from '../session/session-body.ts'
 import { toCallBody } from '../tool/tool-body.ts'
@@ -29,7 +29,7 @@ export const fromSamplingBody = (
 
 const fromInput = (input: PolicyRunBody['input']): readonly NewMessage[] => {
   if (input === undefined) return []
-  return typeof input === 'string' ? [{ role: 'user', content: input }] : input.map(fromMessageBody)
+  return typeof input === 'string' ? [{ role: 'user', content: input }] : fromMessageBodies(input, '/input')
 }
 
 export const fromRunBody = (
