@@ -12,7 +12,7 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
-import { facetsOf } from './facets.ts'
+import { facetsOf, typeFacetOf } from './facets.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { createReadFreshVectors } from './fresh-vectors.ts'
 import { type IndexableRow, readChangedMemories } from './index.repository.ts'
@@ -146,7 +146,8 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
             documentCount: agent.documentCount + changed.points.length,
             documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + fresh.of(termId),
           })
-    const facets = [...facetsOf(request.metadataFilter, null), ...facetsOf({}, request.memoryType)]
+    const typeFacets = request.memoryType === null ? [] : [typeFacetOf(request.memoryType)]
+    const facets = [...facetsOf(request.metadataFilter, null), ...typeFacets]
     const filter = { facets, nowMs: clock.nowMs() }
     const { dense, embedded } = await meaning
     return { agent, dense, sparse, filter, overlay: { ...changed, embedded }, degraded }
