@@ -44,7 +44,7 @@ async function* readLines(stream: AsyncIterable<Buffer | string>): AsyncGenerato
     return line
   }
   for await (const chunk of stream) {
-    const bytes = Buffer.from(chunk)
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
     let start = 0
     for (let at = bytes.indexOf(newline); at !== -1; at = bytes.indexOf(newline, start)) {
       take(bytes.subarray(start, at))
