@@ -111,7 +111,7 @@ export const planSummary = (
   if (summary.content === '')
     return refuse(
       'context.summary_empty',
-      'The summary came out blank: no sentence of the span is short enough for one that saves tokens. The context is unchanged. Ask for a longer span.',
+      'The summary came out blank: the span is too short for one that saves tokens. The context is unchanged. Ask for a longer span.',
     )
   if (summary.tokens >= span.tokens) {
     return refuse(
