@@ -11,7 +11,7 @@ import { type IndexableRow, readUnembedded } from './index.repository.ts'
 import { indexPointOf } from './index-point.ts'
 import type { SearchAgent } from './search.repository.ts'
 
-const memoriesMax = 16
+const memoriesMax = 32
 const charactersMax = 16_384
 const waitMs = 1_000
 
