@@ -6,7 +6,7 @@ import type { Modules } from './compose.ts'
 import { registerApiReference } from './http/api-reference.ts'
 import { type AuthenticateOptions, registerAuthentication } from './http/authenticate.ts'
 import { registerBodyParsers } from './http/body-parsers.ts'
-import { createClientErrorHandler, registerOddRequests } from './http/client-error.ts'
+import { handleClientError, registerOddRequests } from './http/client-error.ts'
 import { describeError } from './http/describe-error.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
 import { routeNotFound, toAppError } from './http/http-errors.ts'
@@ -84,7 +84,7 @@ const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }:
     forceCloseConnections: true,
     return503OnClosing: false,
     routerOptions: { maxParamLength: paramLengthMax },
-    clientErrorHandler: createClientErrorHandler({ createId }),
+    clientErrorHandler: handleClientError,
     // Node.js would refuse it without a problem document; the edge does it with one.
     http: { requireHostHeader: false },
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
@@ -160,7 +160,7 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   const app: App = createInstance(options)
   registerProblems(app)
   registerHooks(app)
-  registerOddRequests(app, { createId })
+  registerOddRequests(app)
   const life = registerRequestLife(app, options)
   options.metrics.register(app)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: answersPolicy } })

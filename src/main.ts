@@ -5,7 +5,8 @@ import pino from 'pino'
 import { type Config, loadConfig } from './config.ts'
 import { describeError } from './http/describe-error.ts'
 import { createService, type Service } from './services.ts'
-import { isAppError } from './shared/errors.ts'
+import { AppError, isAppError } from './shared/errors.ts'
+import { callUrlOf, type ListenAddress, listenUrlOf } from './shared/listen-address.ts'
 
 const print = (line: string) => process.stdout.write(`${line}\n`)
 
@@ -14,17 +15,22 @@ const explain = (error: unknown): string => {
   return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
-const introduce = ({ first }: Service, address: string): void => {
+/** Before anything else can fail: the database holds their hashes alone, and no later start shows them. */
+const showKeys = ({ first }: Service): void => {
   if (first.operatorKey !== null) print(`operator key: ${first.operatorKey}`)
+  if (first.tenantKey !== null) print(`tenant key: ${first.tenantKey}`)
+  if (first.operatorKey !== null || first.tenantKey !== null) print('What stands above is shown this once.')
+}
+
+const introduce = ({ first }: Service, { host, port }: ListenAddress): void => {
   if (first.tenantKey !== null) {
-    print(`tenant key: ${first.tenantKey}`)
-    print('These keys are shown this once. Try the service with:')
+    print('Try the service with:')
     print(
-      `curl -s ${address}/v1/agents/demo/memories -H 'Authorization: Bearer ${first.tenantKey}' ` +
+      `curl -s ${callUrlOf({ host, port })}/v1/agents/demo/memories -H 'Authorization: Bearer ${first.tenantKey}' ` +
         `-H 'Content-Type: application/json' -d '{"content":"Ana is allergic to peanuts."}'`,
     )
   }
-  print(`listening on ${address}`)
+  print(`listening on ${listenUrlOf({ host, port })}`)
 }
 
 /** Under load balancers a moment passes until no request comes any more; those under way may finish. */
@@ -39,15 +45,18 @@ const listen = async (service: Service, { host, port }: Config): Promise<void> =
     await service.app.listen({ host, port })
   } catch (error) {
     await service.close()
-    const isTaken = (error as { code?: unknown }).code === 'EADDRINUSE'
-    throw isTaken ? new Error(`Port ${port} on ${host} is taken. Set AGEMEM_PORT to another, or to 0.`) : error
+    const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+    const detail = isTaken
+      ? `Port ${port} on ${host} is taken. Set AGEMEM_PORT to another, or to 0.`
+      : `The service cannot listen on ${host}: ${(error as Error).message}. Set AGEMEM_HOST and AGEMEM_PORT.`
+    throw new AppError({ code: 'config.invalid', status: 500, detail, cause: error })
   }
 }
 
-const addressOf = ({ app }: Service, { host, port }: Config): string => {
+/** With the port that was picked where 0 was asked for. */
+const addressOf = ({ app }: Service, { host, port }: Config): ListenAddress => {
   const address = app.server.address()
-  const name = host.includes(':') ? `[${host}]` : host
-  return `http://${name}:${typeof address === 'object' && address !== null ? address.port : port}`
+  return { host, port: typeof address === 'object' && address !== null ? address.port : port }
 }
 
 /** Aborts at the first SIGINT or SIGTERM; heard from the first moment, since a start opens things too. */
@@ -67,6 +76,7 @@ const run = async (stopped: AbortSignal): Promise<void> => {
   const config = loadConfig()
   const logger = pino({ level: config.logLevel, serializers: { err: describeError } }, pino.destination(2))
   const service = await createService(config, logger, stopped)
+  showKeys(service)
   await listen(service, config)
   service.start()
   introduce(service, addressOf(service, config))

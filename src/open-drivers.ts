@@ -1,5 +1,7 @@
-/** The composition root of the drivers: the only file that names one. Which part is used follows from one URL each. */
-import { join } from 'node:path'
+/**
+ * The composition root of the drivers: the only file that names one. Which part is used follows from one URL each. The
+ * clients of Qdrant and of the model are large, so they are loaded only where they are configured.
+ */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Parts } from './compose.ts'
@@ -10,11 +12,9 @@ import { createPostgres } from './drivers/database/postgres.ts'
 import { createBundledEmbedder } from './drivers/embedder/bundled-embedder.ts'
 import { withEmbeddingCache } from './drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from './drivers/embedder/openai-embedder.ts'
-import { createVllmModel } from './drivers/language-model/vllm-model.ts'
 import { createEstimatingTokenizer } from './drivers/tokenizer/estimating-tokenizer.ts'
 import { createFileTokenizer } from './drivers/tokenizer/file-tokenizer.ts'
 import { createExactIndex } from './drivers/vector-index/exact-index.ts'
-import { createQdrantIndex } from './drivers/vector-index/qdrant-index.ts'
 import { createSpaceReader } from './modules/memory/space-reader.ts'
 import { readInstallationSecret } from './modules/tenant/installation.repository.ts'
 import type { Database } from './ports/database.ts'
@@ -112,6 +112,7 @@ const openIndex = async (
   })
   onClose(exact.close)
   if (config.qdrantUrl === null) return { vectorIndex: exact, fallbackIndex: null }
+  const { createQdrantIndex } = await import('./drivers/vector-index/qdrant-index.ts')
   const qdrant = createQdrantIndex({
     url: config.qdrantUrl,
     apiKey: config.qdrantApiKey,
@@ -132,6 +133,7 @@ const openModel = async (
   { database, logger, onClose }: Opening & { readonly database: Database },
 ): Promise<LanguageModel | null> => {
   if (config.vllmUrl === null || config.vllmModel === null) return null
+  const { createVllmModel } = await import('./drivers/language-model/vllm-model.ts')
   const model = await createVllmModel({
     url: config.vllmUrl,
     model: config.vllmModel,
@@ -148,19 +150,17 @@ const openModel = async (
 }
 
 const openTokenizer = async ({ tokenizerFile }: Config): Promise<Tokenizer> =>
-  tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: join(tokenizerFile) })
+  tokenizerFile === null ? createEstimatingTokenizer() : createFileTokenizer({ path: tokenizerFile })
 
 /**
  * Opens every part that the configuration asks for, or none: when one fails, those that are open are closed again. An
- * embedder or model that is given stands in for the configured one. @throws the reason of the signal when it aborts
- * meanwhile
+ * embedder that is given stands in for the configured one. @throws the reason of the signal when it aborts meanwhile
  */
 export const openParts = async (
   config: Config,
   logger: Logger,
   given: {
     readonly embedder?: Embedder
-    readonly model?: LanguageModel
     readonly signal?: AbortSignal | undefined
   } = {},
 ): Promise<Omit<Parts, 'onToolCall'> & { close(): Promise<void> }> => {
@@ -176,7 +176,7 @@ export const openParts = async (
     const embedder = given.embedder ?? (await openEmbedder(config, opening))
     const index = await openIndex(config, { database, embedder }, opening)
     const tokenizer = await openTokenizer(config)
-    const model = given.model ?? (await openModel(config, { ...opening, database }))
+    const model = await openModel(config, { ...opening, database })
     signal?.throwIfAborted()
     return { database, embedder, ...index, tokenizer, model, clock: systemClock, createId, logger, close }
   } catch (error) {

@@ -37,8 +37,9 @@ const overhead = async (
   { bare, setThinking }: { bare: () => Promise<unknown>; setThinking: (ms: number) => void },
   { report, seconds }: BenchOptions,
 ) => {
-  await startSession(client, 'alone')
-  const alone = await interleave(rounds, { step: () => takeStep(client, 'alone'), bare })
+  const messages = [{ role: 'user', content: 'Hello' }]
+  for (let round = 0; round <= rounds; round += 1) await startSession(client, `alone-${round}`, { messages })
+  const alone = await interleave(rounds, { step: (round) => takeStep(client, `alone-${round}`), bare })
   const over = alone.step.p50 - alone.bare.p50
   report.add({
     what: 'turn of the policy, one client',

@@ -27,8 +27,6 @@ const measure = async (bench: Bench, seconds: number, tenants: number): Promise<
     const { client } = next()
     return client.post(`/v1/agents/${agentOf}/memories`, { content: textAt(900_000 + at) })
   }
-  await repeat({ seconds: 1, connections: 1 }, retrieve)
-  await repeat({ seconds: 1, connections: 1 }, add)
   const load = { seconds, connections: 1 }
   return { retrieve: await repeat(load, retrieve), add: await repeat(load, add) }
 }

@@ -1,10 +1,8 @@
 /** How a chat looks: what the agent thinks is dim, what it does to memory and context stands on lines of its own. */
 import type { RunEventBody } from './chat-events.ts'
 import { pressureBar } from './demo-screen.ts'
+import { type Colour, createPaint, type Terminal } from './terminal.ts'
 import type { ContextBody } from './wire-types.ts'
-
-const codes = { bold: '1', dim: '2', red: '31', cyan: '36', yellow: '33' } as const
-type Colour = keyof typeof codes
 
 const charactersMax = 160
 
@@ -14,36 +12,33 @@ export const shortened = (text: string): string => {
   return line.length <= charactersMax ? line : `${line.slice(0, charactersMax - 1)}…`
 }
 
-export type ChatScreenOptions = { readonly write: (text: string) => unknown; readonly hasColours: boolean }
-
 export type ChatScreen = ReturnType<typeof createChatScreen>
 
-export const createChatScreen = ({ write, hasColours }: ChatScreenOptions) => {
+export const createChatScreen = (terminal: Terminal) => {
+  const { write } = terminal
+  const paint = createPaint(terminal)
   /** What is being written piece by piece; null: the cursor is at the start of a line. */
   let flowing: 'thinking' | 'token' | null = null
   let hasSpoken = false
-
-  const paint = (colour: Colour | null, text: string) =>
-    hasColours && colour !== null ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text
 
   const endFlow = (): void => {
     if (flowing !== null) write('\n')
     flowing = null
   }
 
-  const line = (text: string, colour: Colour | null = null): void => {
+  const line = (text: string, colour?: Colour): void => {
     endFlow()
-    write(`${paint(colour, text)}\n`)
+    write(`${paint(text, colour)}\n`)
   }
 
   const flow = (kind: 'thinking' | 'token', text: string): void => {
     if (flowing !== kind) {
       endFlow()
-      write(paint('bold', kind === 'token' ? 'agent> ' : '  thinks '))
+      write(paint(kind === 'token' ? 'agent> ' : '  thinks ', 'bold'))
     }
     flowing = kind
     hasSpoken ||= kind === 'token'
-    write(paint(kind === 'thinking' ? 'dim' : null, text))
+    write(kind === 'thinking' ? paint(text, 'dim') : text)
   }
 
   const context = (label: string, measure: ContextBody): void =>

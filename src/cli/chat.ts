@@ -6,6 +6,7 @@ import { type ServiceAddress, streamRun } from './chat-events.ts'
 import { createChatScreen } from './chat-screen.ts'
 import { HttpProblem, HttpUnreachable } from './http-request.ts'
 import { type Clients, runCommand, UsageError, withService } from './run-command.ts'
+import { standardOutput } from './terminal.ts'
 
 const usage = `Usage: npm run chat -- [options]
 
@@ -121,8 +122,7 @@ const main = async (signal: AbortSignal): Promise<number> => {
       announce(noModel)
       return 1
     }
-    const hasColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
-    const screen = createChatScreen({ write: (text) => process.stdout.write(text), hasColours })
+    const screen = createChatScreen(standardOutput())
     const chat = { ...(await openChat(clients, options)), screen }
     screen.line(`session ${chat.sessionId} of agent ${chat.agentId}; /help lists the commands`, 'dim')
     await talk(chat, clients.service, signal)

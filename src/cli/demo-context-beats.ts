@@ -1,5 +1,5 @@
 /** The story's days and talk, and its calls that tend the context: the reset, FILTER and SUMMARY. */
-import type { BeatOf } from './demo-conversation.ts'
+import type { BeatOf } from './demo-beats.ts'
 import type { Stage } from './demo-stage.ts'
 
 /** A day begins with an empty context, but for the first. */

@@ -1,5 +1,5 @@
 /** The story's calls that tend long-term memory: ADD, UPDATE, DELETE and RETRIEVE. */
-import type { BeatOf } from './demo-conversation.ts'
+import type { BeatOf } from './demo-beats.ts'
 import type { Stage } from './demo-stage.ts'
 import { HttpProblem } from './http-request.ts'
 

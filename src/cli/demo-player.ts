@@ -1,7 +1,8 @@
 /** Plays the demo's story beat by beat, and then asks long-term memory what it holds. */
 
+import type { Beat } from './demo-beats.ts'
 import { playDay, playFilter, playSay, playSummary } from './demo-context-beats.ts'
-import type { Beat, FinalCheck } from './demo-conversation.ts'
+import type { FinalCheck } from './demo-conversation.ts'
 import { playAdd, playDelete, playRetrieve, playUpdate } from './demo-memory-beats.ts'
 import { count } from './demo-screen.ts'
 import type { Stage } from './demo-stage.ts'

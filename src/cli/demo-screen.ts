@@ -1,13 +1,11 @@
 /** How the demo looks: lines of at most 100 columns, colours only where the terminal shows them. */
-import type { Line } from './demo-conversation.ts'
+import type { Line } from './demo-beats.ts'
+import { type Colour, createPaint, type Terminal } from './terminal.ts'
 import type { ContextBody } from './wire-types.ts'
 
 export const columns = 100
 const barWidth = 24
 const labelWidth = 12
-
-const codes = { bold: '1', dim: '2', red: '31', green: '32', yellow: '33', cyan: '36' } as const
-type Colour = keyof typeof codes
 
 /** Words of `text` in lines of at most `width` characters; a longer word gets a line of its own. */
 export const wrapText = (text: string, width: number): readonly string[] => {
@@ -33,17 +31,16 @@ export const pressureBar = ({
   return `[${'#'.repeat(filled)}${'-'.repeat(barWidth - filled)}]${percent}  ${count(tokens)} of ${count(budget)} tokens`
 }
 
-export type ScreenOptions = { readonly write: (text: string) => unknown; readonly hasColours: boolean }
-
-export const createScreen = ({ write, hasColours }: ScreenOptions) => {
-  const paint = (colour: Colour, text: string) => (hasColours ? `\x1b[${codes[colour]}m${text}\x1b[0m` : text)
+export const createScreen = (terminal: Terminal) => {
+  const { write } = terminal
+  const paint = createPaint(terminal)
 
   /** A label, then the text beside it, wrapped. */
   const labelled = (label: string, text: string, { indent = 2, colour }: { indent?: number; colour?: Colour } = {}) => {
     const start = ' '.repeat(indent)
     wrapText(text, columns - indent - labelWidth).forEach((line, index) => {
       const shown = `${(index === 0 ? label : '').padEnd(labelWidth)}${line}`
-      write(`${start}${colour === undefined ? shown : paint(colour, shown)}\n`)
+      write(`${start}${paint(shown, colour)}\n`)
     })
   }
 
@@ -54,7 +51,7 @@ export const createScreen = ({ write, hasColours }: ScreenOptions) => {
     blank: () => void write('\n'),
     paragraph: (text: string) => void write(`\n${wrapText(text, columns).join('\n')}\n`),
     heading: (text: string) => {
-      write(`\n${paint('bold', `== ${text} ${'='.repeat(Math.max(0, columns - text.length - 4))}`)}\n`)
+      write(`\n${paint(`== ${text} ${'='.repeat(Math.max(0, columns - text.length - 4))}`, 'bold')}\n`)
     },
     say: ({ role, content }: Line) => labelled(role === 'user' ? 'Nora' : 'assistant', content),
     /** A tool call: its name and what it was given. */
@@ -65,7 +62,7 @@ export const createScreen = ({ write, hasColours }: ScreenOptions) => {
     },
     detail: (label: string, text: string) => labelled(`  ${label}`, text, { indent: 4 }),
     context: (label: string, context: ContextBody) => {
-      const bar = paint(pressureColour(context), pressureBar(context))
+      const bar = paint(pressureBar(context), pressureColour(context))
       write(`    ${`  ${label}`.padEnd(labelWidth)}${bar}\n`)
     },
     verdict: (isGood: boolean, text: string) => {

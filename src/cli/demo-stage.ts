@@ -3,7 +3,8 @@
  * What does not come out as the story needs is collected, never thrown: the story goes on, and the command fails at its
  * end. An error of the service does end it.
  */
-import { demoBudgetTokens, demoPrompt, type Line } from './demo-conversation.ts'
+import type { Line } from './demo-beats.ts'
+import { demoBudgetTokens, demoPrompt } from './demo-conversation.ts'
 import type { Screen } from './demo-screen.ts'
 import type { HttpClient } from './http-client.ts'
 import type { ContextBody, StoredMessageBody } from './wire-types.ts'

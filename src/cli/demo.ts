@@ -9,6 +9,7 @@ import { createScreen } from './demo-screen.ts'
 import { createDemoStage } from './demo-stage.ts'
 import type { HttpClient } from './http-client.ts'
 import { type Clients, runCommand, UsageError, withService } from './run-command.ts'
+import { standardOutput } from './terminal.ts'
 
 const usage = `Usage: npm run demo -- [options]
 
@@ -60,8 +61,7 @@ const play = async (
   agentId: string,
   { pauseMs, signal }: { pauseMs: number; signal: AbortSignal },
 ) => {
-  const hasColours = process.stdout.isTTY === true && process.env.NO_COLOR === undefined
-  const screen = createScreen({ write: (text) => process.stdout.write(text), hasColours })
+  const screen = createScreen(standardOutput())
   for (const paragraph of intro) screen.paragraph(paragraph)
   const stage = await createDemoStage({ client, screen, agentId, signal })
   for (const beat of demoBeats) {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { hotpotqaParagraphTask, hotpotqaSentenceTask, readHotpotqa } from '../evaluation/hotpotqa.ts'
 import { locomoDialogueTask, locomoSessionTask, readLocomo } from '../evaluation/locomo.ts'
-import { retrievalReport, toSnakeCase } from '../evaluation/retrieval-report.ts'
+import { retrievalReport } from '../evaluation/retrieval-report.ts'
 import {
   type AgentTask,
   createRetrievalRunner,
@@ -15,6 +15,7 @@ import {
 } from '../evaluation/retrieval-runner.ts'
 import { compareArms, outcomeLine, summarizeRetrieval } from '../evaluation/retrieval-summary.ts'
 import { limitQuestions, type RetrievalTask, withoutSource } from '../evaluation/retrieval-task.ts'
+import { toSnakeCase } from '../shared/snake-case.ts'
 import { type EvaluationOptions, evaluationUsage, readEvaluationOptions } from './evaluation-options.ts'
 import { createProgress } from './progress.ts'
 import { type Clients, runCommand, withService } from './run-command.ts'

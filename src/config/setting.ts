@@ -1,7 +1,7 @@
 /** Kinds of settings: how each is read from text, and how it describes itself. */
 export type ConfigKey = {
   readonly name: string
-  /** What it does, for docs/configuration.md. */
+  /** What it does, as .env.example says it. */
   readonly doc: string
   /** `ms`, `bytes`, `per second`, …; null where the value has none. */
   readonly unit: string | null

@@ -1,4 +1,4 @@
-/** Figures as text for a terminal of 100 columns, and as the snake_case JSON of the summary file. */
+/** Figures as text for a terminal of 100 columns. */
 import type { Latency } from './percentiles.ts'
 import { type ByCutoff, cutoffs } from './retrieval-runner.ts'
 import type { ArmComparison, NamedFigures, SetSummary } from './retrieval-summary.ts'
@@ -79,12 +79,3 @@ const comparisonLines = (comparisons: readonly ArmComparison[]): readonly string
 /** What the command prints when it is done. */
 export const retrievalReport = (summaries: readonly SetSummary[], comparisons: readonly ArmComparison[]): string =>
   [...summaries.flatMap(setLines), ...comparisonLines(comparisons)].join('\n')
-
-const snakeCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-
-/** The same value with snake_case keys, at any depth. */
-export const toSnakeCase = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(toSnakeCase)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [snakeCase(key), toSnakeCase(member)]))
-}

@@ -60,7 +60,11 @@ export class EvaluationError extends Error {
 const chunksOf = <T>(items: readonly T[], size: number): readonly (readonly T[])[] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, index) => items.slice(index * size, (index + 1) * size))
 
-const byCutoff = (valueAt: (k: Cutoff) => number): ByCutoff => ({ 5: valueAt(5), 10: valueAt(10), 20: valueAt(20) })
+export const byCutoff = (valueAt: (k: Cutoff) => number): ByCutoff => ({
+  5: valueAt(5),
+  10: valueAt(10),
+  20: valueAt(20),
+})
 
 const countMemories = (agentTasks: readonly AgentTask[]): number =>
   agentTasks.reduce((sum, { task }) => sum + task.memories.length, 0)

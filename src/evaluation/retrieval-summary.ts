@@ -2,7 +2,7 @@
 import { type Latency, latencyOf } from './percentiles.ts'
 import { deviationOf, meanOf } from './recall.ts'
 import type { SearchMode } from './retrieval-client.ts'
-import { type ByCutoff, type Cutoff, cutoffs, type Outcome, type SourceArm } from './retrieval-runner.ts'
+import { type ByCutoff, byCutoff, cutoffs, type Outcome, type SourceArm } from './retrieval-runner.ts'
 import { halfSplits } from './splits.ts'
 
 export type Figures = { readonly questions: number; readonly recall: ByCutoff; readonly tokens: ByCutoff }
@@ -42,8 +42,6 @@ export type ArmComparison = {
   /** Questions whose twenty ids came in the same order in both arms. */
   readonly sameRanking: number
 }
-
-const byCutoff = (valueAt: (k: Cutoff) => number): ByCutoff => ({ 5: valueAt(5), 10: valueAt(10), 20: valueAt(20) })
 
 const groupBy = <T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, readonly T[]> => {
   const groups = new Map<string, T[]>()

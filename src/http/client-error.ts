@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import type { AppError } from '../shared/errors.ts'
-import type { CreateId } from '../shared/ids.ts'
+import { createId } from '../shared/ids.ts'
 import { headersTooLarge, malformedHttp, requestTimeout, routeNotFound } from './http-errors.ts'
 import { problemBodyOf } from './problem.ts'
 
@@ -14,7 +14,7 @@ const toError = (code: string | undefined) => {
 }
 
 /** Writes a problem as the last thing on the connection. */
-const endWithProblem = (socket: Duplex, { error, createId }: { error: AppError; createId: CreateId }): void => {
+const endWithProblem = (socket: Duplex, error: AppError): void => {
   const requestId = createId('req')
   const body = JSON.stringify(problemBodyOf(error, requestId))
   const head = [
@@ -28,18 +28,15 @@ const endWithProblem = (socket: Duplex, { error, createId }: { error: AppError; 
   else socket.destroy()
 }
 
-export const createClientErrorHandler =
-  ({ createId }: { createId: CreateId }) =>
-  (failure: { readonly code?: string }, socket: Socket): void => {
-    if (failure.code === 'ECONNRESET' || socket.destroyed) return
-    endWithProblem(socket, { error: toError(failure.code), createId })
-  }
+export const handleClientError = ({ code }: { readonly code?: string }, socket: Socket): void => {
+  if (code !== 'ECONNRESET' && !socket.destroyed) endWithProblem(socket, toError(code))
+}
 
 /** What Node.js would answer by itself, and without a problem document. */
-export const registerOddRequests = (app: FastifyInstance, { createId }: { createId: CreateId }): void => {
+export const registerOddRequests = (app: FastifyInstance): void => {
   app.server.on('connect', (_request, socket) => {
     socket.on('error', () => socket.destroy())
-    endWithProblem(socket, { error: routeNotFound(), createId })
+    endWithProblem(socket, routeNotFound())
   })
   // An expectation that is not known may be passed over (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))

@@ -122,15 +122,16 @@ export const malformedJson = (reason: string) =>
 
 export const unexpectedBody = refuse('request.unexpected_body', 400, 'This operation takes no body.')
 
-export const unknownParameters = (names: readonly string[]) =>
+const invalidRequest = (errors: readonly FieldError[]) =>
   new AppError({
     code: 'request.invalid',
     status: 400,
     detail: 'The request does not have the form of this operation. Mend what is named in errors.',
-    errors: names
-      .slice(0, 20)
-      .map((name) => ({ pointer: jsonPointer([name.slice(0, 64)]), detail: 'is not known here' })),
+    errors: errors.slice(0, 20),
   })
+
+export const unknownParameters = (names: readonly string[]) =>
+  invalidRequest(names.map((name) => ({ pointer: jsonPointer([name.slice(0, 64)]), detail: 'is not known here' })))
 
 export const malformedHttp = refuse('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
 
@@ -163,21 +164,13 @@ const fieldErrorOf = (part: string, { instancePath, message, params }: Fault): F
   return { pointer: pointerOf(part, instancePath), detail }
 }
 
-const errorsMax = 20
-
 /** That no branch of a union fits says nothing beside what each of them wants. */
 const fieldErrorsOf = ({ validation = [], validationContext = 'body' }: FastifyError): readonly FieldError[] => {
   const faults = validation.filter(({ keyword }) => keyword !== 'anyOf')
-  return joinFieldErrors(faults.map((fault) => fieldErrorOf(validationContext, fault))).slice(0, errorsMax)
+  return joinFieldErrors(faults.map((fault) => fieldErrorOf(validationContext, fault)))
 }
 
-const validationFailed = (error: FastifyError): AppError =>
-  new AppError({
-    code: 'request.invalid',
-    status: 400,
-    detail: 'The request does not have the form of this operation. Mend what is named in errors.',
-    errors: fieldErrorsOf(error),
-  })
+const validationFailed = (error: FastifyError): AppError => invalidRequest(fieldErrorsOf(error))
 
 /** For routes that check their body themselves: what else of the request is invalid is refused as everywhere. */
 export const ensureValidPath = ({ validationError }: Pick<FastifyRequest, 'validationError'>): void => {

@@ -92,6 +92,9 @@ export const pageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
 }
 
+/** The query of a list that takes nothing else. */
+export const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
+
 type PageQuery = { readonly cursor?: string | undefined; readonly limit?: number | undefined }
 
 export const pageRequestOf = ({ cursor, limit }: PageQuery): PageRequest => ({

@@ -1,6 +1,6 @@
 /**
- * The one error of the service. Modules make theirs with `defineError` beside the code that throws them; drivers
- * translate vendor errors once. The edge renders it as an RFC 9457 problem document, tool calls as an observation.
+ * The one error of the service. Each module has the factories of its own in `<word>.errors.ts`; drivers translate vendor
+ * errors once. The edge renders it as an RFC 9457 problem document, tool calls as an observation.
  */
 export type FieldError = {
   /** JSON pointer into the request, `` for the whole of it. */

@@ -47,17 +47,12 @@ export const decodeCursor = <Keys extends readonly (string | number)[]>(
 }
 
 /** Makes a page from `limit + 1` rows: the extra row tells that there is a next page. */
-export const pageOf = <Row, T>(
+export const pageOf = <Row>(
   rows: readonly Row[],
-  {
-    list,
-    limit,
-    keysOf,
-    map,
-  }: { list: string; limit: number; keysOf: (row: Row) => readonly (string | number)[]; map: (row: Row) => T },
-): Page<T> => {
-  const shown = rows.slice(0, limit)
-  const last = shown.at(-1)
+  { list, limit, keysOf }: { list: string; limit: number; keysOf: (row: Row) => readonly (string | number)[] },
+): Page<Row> => {
+  const data = rows.slice(0, limit)
+  const last = data.at(-1)
   const hasMore = rows.length > limit && last !== undefined
-  return { data: shown.map(map), nextCursor: hasMore ? encodeCursor(list, keysOf(last)) : null }
+  return { data, nextCursor: hasMore ? encodeCursor(list, keysOf(last)) : null }
 }

@@ -75,17 +75,17 @@ describe('an embedder that fails', () => {
       expect(filtered).toMatchObject({ status: 503, body: { code: expect.stringMatching(code), status: 503 } })
       expect((await ask(`${session}/context`)).body).toEqual(context.body)
       await expect
-        .poll(async () => (await ask('/health/ready')).body, { timeout: 10_000 })
+        .poll(async () => (await ask('/health/ready')).body)
         .toMatchObject({ status: 'degraded', parts: { embedder: { ready: false } } })
 
       // The indexer has met the fault too; a request that hangs it meets only once.
       const timesAsked = () => server.requests.filter(({ body }) => body.input.includes(content)).length
-      await expect.poll(timesAsked, { timeout: 10_000 }).toBeGreaterThanOrEqual(fault === 'hang' ? 1 : 2)
+      await expect.poll(timesAsked).toBeGreaterThanOrEqual(fault === 'hang' ? 1 : 2)
       // It comes back as servers do: started again, so that what hung there is cut off.
       const { port } = new URL(server.url)
       await server.close()
       server = await startEmbeddingServer({ port: Number(port) })
-      await expect.poll(() => lagOf(agent), { timeout: 20_000 }).toBe(0)
+      await expect.poll(() => lagOf(agent)).toBe(0)
       const again = await ask(`/v1/agents/${agent}/memories/search`, { body: { query: 'quokkas', mode: 'semantic' } })
       expect(again.body).toMatchObject({ degraded: [], results: [{ memory: { index_state: 'indexed' } }] })
       expect((await ask('/health/ready')).body.status).toBe('ready')

@@ -18,10 +18,10 @@ const { makeFolder, launch, start, end } = createProcesses()
 
 /** Nothing of the launched process's group is left, and no database either. */
 const expectNothingLeft = async (launched: Launched): Promise<void> => {
-  await expect.poll(() => isAlive(-(launched.child.pid ?? 0)), { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => isAlive(-(launched.child.pid ?? 0))).toBe(false)
   const postgresPid = postgresPidOf(launched)
   expect(postgresPid).toBeGreaterThan(0)
-  await expect.poll(() => isAlive(postgresPid), { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => isAlive(postgresPid)).toBe(false)
 }
 
 // Starts of the service one after another and side by side: the runner's limit is for tests that start none.
@@ -57,7 +57,7 @@ describe('the process', { timeout: 180_000 }, () => {
     await expectNothingLeft(launched)
   })
 
-  it('says that the port is taken and exits with 1', async () => {
+  it('says that the port is taken and exits with 1, having shown the first keys, which nothing shows again', async () => {
     const server = createServer()
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const address = server.address()
@@ -65,7 +65,9 @@ describe('the process', { timeout: 180_000 }, () => {
     const database = await createTestDatabase()
     const { child, output } = launch({ env: { AGEMEM_DATABASE_URL: database.url, AGEMEM_PORT: String(port) } })
     expect(await endOf(child)).toBe(1)
-    expect(output()).toContain(`Port ${port} on 127.0.0.1 is taken`)
+    expect(output()).toContain(`Port ${port} on 127.0.0.1 is taken. Set AGEMEM_PORT to another, or to 0.\n`)
+    expect(output()).not.toMatch(/^ +at /m)
+    expect(output()).toMatch(/^operator key: agmop_\S+\ntenant key: agm_\S+$/m)
     server.close()
     await database.drop()
   })

@@ -86,7 +86,7 @@ describe('two processes on one database', () => {
           if (status === 200) lastAcceptedMs = askedMs
           return status
         },
-        { timeout: 10_000, interval: 20 },
+        { interval: 20 },
       )
       .toBe(401)
     expect(lastAcceptedMs - revokedMs).toBeLessThanOrEqual(keyCacheMs)
@@ -102,7 +102,7 @@ describe('two processes on one database', () => {
     expect(stored.map(({ status }) => status)).toEqual(stored.map(() => 200))
     for (const agent of agents)
       await expect
-        .poll(async () => (await (await call(two, `/v1/agents/${agent}`)).json()) as object, { timeout: 20_000 })
+        .poll(async () => (await (await call(two, `/v1/agents/${agent}`)).json()) as object)
         .toMatchObject({ memory_count: 120, index_lag: 0 })
     for (const service of [one, two]) {
       const report = await call({ ...service, key: operatorKey }, '/v1/admin/consistency')

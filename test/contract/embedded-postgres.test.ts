@@ -228,7 +228,7 @@ describe('what an earlier start left', () => {
       const killed = postgres.pid
       process.kill(killed, 'SIGKILL')
       const answers = () => query(postgres.url, 'select kept from revived').catch((error) => error)
-      await expect.poll(() => postgres.pid, { timeout: 20_000 }).not.toBe(killed)
+      await expect.poll(() => postgres.pid).not.toBe(killed)
       expect(await answers()).toEqual([{ kept: 1 }])
     }
     const last = postgres.pid
@@ -258,7 +258,7 @@ describe('what an earlier start left', () => {
   it('a service killed while it makes the cluster leaves nothing that stops the next one', async () => {
     const owner = spawn(process.execPath, ['--import', 'tsx', ownerScript, folder], { stdio: 'ignore' })
     owners.push(owner)
-    await expect.poll(async () => (await readdir(folder)).join(), { interval: 2, timeout: 10_000 }).toContain('.init-')
+    await expect.poll(async () => (await readdir(folder)).join(), { interval: 2 }).toContain('.init-')
     await kill(owner)
     expect(await exists(join(folder, 'postgres'))).toBe(false)
     expect(await query((await start(folder)).url, 'select 1 as one')).toEqual([{ one: 1 }])

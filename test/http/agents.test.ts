@@ -1,16 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http, idMatching, moment } from '../support/http.ts'
+import { describe, expect, it } from 'vitest'
+import { codeOf, expectStatus, idMatching, moment, useApp } from '../support/http.ts'
 
 describe('agents and erasures over HTTP', () => {
-  let test: TestApp
-  let http: Http
-
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
+  const { http, app } = useApp()
 
   const add = (agent: string, payload: object) => http.post(`/v1/agents/${agent}/memories`, payload)
   const createSession = async (payload: object) => expectStatus(await http.post('/v1/sessions', payload), 201).json()
@@ -39,7 +31,7 @@ describe('agents and erasures over HTTP', () => {
 
   it('the index of an agent catches up', async () => {
     await add('lagging', { content: 'A first fact' })
-    await test.modules.indexer.drain()
+    await app().modules.indexer.drain()
     expect((await http.get('/v1/agents/lagging')).data).toMatchObject({ revision: 1, index_lag: 0 })
   })
 
@@ -111,7 +103,7 @@ describe('agents and erasures over HTTP', () => {
       const tell = async (agent: string, threshold: number) => {
         await setDefaults(agent, { duplicate_threshold: threshold })
         await add(agent, { content: 'Ana drinks green tea every morning' })
-        await test.modules.indexer.drain()
+        await app().modules.indexer.drain()
         return (await add(agent, { content: 'Ana drinks black tea every morning' })).data
       }
       expect((await tell('d4', 0.5)).duplicate_of).toEqual({
@@ -125,7 +117,7 @@ describe('agents and erasures over HTTP', () => {
   it('an erasure takes everything, and its receipt says what was where', async () => {
     await add('erased', { content: 'To be forgotten' })
     await createSession({ agent_id: 'erased', session_id: 'erased-session' })
-    await test.modules.indexer.drain()
+    await app().modules.indexer.drain()
     const answer = expectStatus(await http.delete('/v1/agents/erased'), 202)
     expect(answer.data).toEqual({
       erasure_id: idMatching('era'),

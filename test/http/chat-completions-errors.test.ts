@@ -1,34 +1,20 @@
 import OpenAI from 'openai'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { createTestApp } from '../support/app.ts'
-import { createHttp, type Http } from '../support/http.ts'
-import { createOpenAiClients, type OpenAiClients, readChunks } from '../support/openai-clients.ts'
-import { answering, createPolicyTest, type PolicyTest } from '../support/policy.ts'
+import { useChats } from '../support/chats.ts'
+import { createHttp } from '../support/http.ts'
+import { createOpenAiClients, readChunks } from '../support/openai-clients.ts'
+import { answering } from '../support/policy.ts'
 
 const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'user', content: 'Hello' }]
 const hello = { model: 'agemem', messages }
 
 describe('what chat completions refuse, as the official client reads it', () => {
-  let test: PolicyTest
-  let clients: OpenAiClients
-  let http: Http
-  let sessions = 0
-  let session: string
-  let client: OpenAI
-
-  beforeAll(async () => {
-    test = await createPolicyTest()
-    clients = await createOpenAiClients(test)
-    http = createHttp(test, clients.key)
-  })
-  afterAll(() => test.close())
+  const { app, server, clients, client, http, session, stored } = useChats('errors')
 
   beforeEach(() => {
-    sessions += 1
-    session = `errors-${sessions}`
-    client = clients.open({ session, agent: 'a' })
-    test.server.fail(null)
-    test.server.reply(() => answering('Fine.'))
+    server().fail(null)
+    server().reply(() => answering('Fine.'))
   })
 
   const errorOf = async (asked: PromiseLike<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> => {
@@ -42,14 +28,14 @@ describe('what chat completions refuse, as the official client reads it', () => 
   }
 
   it('no session is named: a 400 that says which header to send', async () => {
-    const error = await errorOf(clients.open().chat.completions.create(hello))
+    const error = await errorOf(clients().open().chat.completions.create(hello))
     expect(error).toBeInstanceOf(OpenAI.BadRequestError)
     expect(error).toMatchObject({ code: 'chat.session_missing', type: 'invalid_request_error', status: 400 })
     expect(error.message).toContain('AgeMem-Session')
   })
 
   it('the body is a problem document as well, and says whether to try again', async () => {
-    const answer = await http.post('/v1/chat/completions', hello)
+    const answer = await http().post('/v1/chat/completions', hello)
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/)
     expect(answer.headers['x-should-retry']).toBe('false')
     expect(answer.json()).toMatchObject({
@@ -59,39 +45,38 @@ describe('what chat completions refuse, as the official client reads it', () => 
   })
 
   it('a session that is not there is a 404, unless an agent is named; of another tenant the same', async () => {
-    const missing = await errorOf(clients.open({ session }).chat.completions.create(hello))
+    const missing = await errorOf(clients().open({ session: session() }).chat.completions.create(hello))
     expect(missing).toBeInstanceOf(OpenAI.NotFoundError)
-    await client.chat.completions.create(hello)
-    const { key } = await test.makeKey()
-    const foreign = await errorOf(clients.open({ key, session }).chat.completions.create(hello))
+    await client().chat.completions.create(hello)
+    const { key } = await app().makeKey()
+    const foreign = await errorOf(clients().open({ key, session: session() }).chat.completions.create(hello))
     expect([foreign.message, foreign.code]).toEqual([missing.message, 'session.not_found'])
   })
 
   it('first requests that arrive together create one session', async () => {
-    const answers = await Promise.allSettled([1, 2, 3].map(() => client.chat.completions.create(hello)))
+    const answers = await Promise.allSettled([1, 2, 3].map(() => client().chat.completions.create(hello)))
     expect(answers.some(({ status }) => status === 'fulfilled')).toBe(true)
     for (const answer of answers)
       if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'session.busy' })
-    const { data } = (await http.get(`/v1/sessions/${session}/messages`)).json()
-    expect(data.filter(({ role }: { role: string }) => role === 'user').length).toBeLessThanOrEqual(3)
+    expect((await stored()).filter(({ role }) => role === 'user').length).toBeLessThanOrEqual(3)
   })
 
   it("a session of another agent is a 409, and creating one needs the scope for it and the key's own agent", async () => {
-    await client.chat.completions.create(hello)
-    const other = await errorOf(clients.open({ session, agent: 'b' }).chat.completions.create(hello))
+    await client().chat.completions.create(hello)
+    const other = await errorOf(clients().open({ session: session(), agent: 'b' }).chat.completions.create(hello))
     expect([other.status, other.code, other.param]).toEqual([409, 'chat.agent_mismatch', 'headers.agemem-agent'])
-    const { key } = await test.makeKey({ scopes: ['policy:run'] })
-    const scoped = await errorOf(clients.open({ key, session: 'new', agent: 'a' }).chat.completions.create(hello))
+    const { key } = await app().makeKey({ scopes: ['policy:run'] })
+    const scoped = await errorOf(clients().open({ key, session: 'new', agent: 'a' }).chat.completions.create(hello))
     expect([scoped.status, scoped.code]).toEqual([403, 'auth.scope_missing'])
-    const { key: bound } = await test.makeKey({ agentIds: ['mine'] })
+    const { key: bound } = await app().makeKey({ agentIds: ['mine'] })
     const foreign = await errorOf(
-      clients.open({ key: bound, session: 'new', agent: 'a' }).chat.completions.create(hello),
+      clients().open({ key: bound, session: 'new', agent: 'a' }).chat.completions.create(hello),
     )
     expect([foreign.status, foreign.code]).toEqual([403, 'auth.agent_not_allowed'])
   })
 
   it('a wrong key is a 401, also for the models', async () => {
-    const stranger = clients.open({ key: 'agm_wrong', session })
+    const stranger = clients().open({ key: 'agm_wrong', session: session() })
     for (const asked of [() => stranger.chat.completions.create(hello), () => stranger.models.list()]) {
       const error = await errorOf(asked())
       expect(error).toBeInstanceOf(OpenAI.AuthenticationError)
@@ -104,14 +89,14 @@ describe('what chat completions refuse, as the official client reads it', () => 
     const held = new Promise<void>((resolve) => {
       release = resolve
     })
-    test.server.reply(async () => {
+    server().reply(async () => {
       await held
       return answering('Late.')
     })
-    const before = test.server.turns().length
-    const first = client.chat.completions.create(hello)
-    await expect.poll(() => test.server.turns().length, { timeout: 10_000 }).toBe(before + 1)
-    const busy = await errorOf(client.chat.completions.create(hello))
+    const before = server().turns().length
+    const first = client().chat.completions.create(hello)
+    await expect.poll(() => server().turns().length).toBe(before + 1)
+    const busy = await errorOf(client().chat.completions.create(hello))
     expect(busy).toBeInstanceOf(OpenAI.ConflictError)
     expect([busy.code, busy.headers?.get('x-should-retry')]).toEqual(['session.busy', 'true'])
     release()
@@ -119,9 +104,9 @@ describe('what chat completions refuse, as the official client reads it', () => 
   })
 
   it('a closed session is a 409 that they do not', async () => {
-    await client.chat.completions.create(hello)
-    await http.post(`/v1/sessions/${session}/close`)
-    const closed = await errorOf(client.chat.completions.create(hello))
+    await client().chat.completions.create(hello)
+    await http().post(`/v1/sessions/${session()}/close`)
+    const closed = await errorOf(client().chat.completions.create(hello))
     expect([closed.status, closed.code, closed.headers?.get('x-should-retry')]).toEqual([
       409,
       'session.closed',
@@ -130,8 +115,8 @@ describe('what chat completions refuse, as the official client reads it', () => 
   })
 
   it('a quota of model tokens that is used up is a 429', async () => {
-    const { key } = await test.makeKey({ quotas: { modelTokensPerDayMax: 1 } })
-    const poor = clients.open({ key, session, agent: 'a' })
+    const { key } = await app().makeKey({ quotas: { modelTokensPerDayMax: 1 } })
+    const poor = clients().open({ key, session: session(), agent: 'a' })
     await poor.chat.completions.create(hello)
     const error = await errorOf(
       poor.chat.completions.create({ model: 'agemem', messages: [{ role: 'user', content: 'More' }] }),
@@ -142,25 +127,25 @@ describe('what chat completions refuse, as the official client reads it', () => 
   })
 
   it('another model than the one that is served is a 404 that names it', async () => {
-    const error = await errorOf(client.chat.completions.create({ ...hello, model: 'gpt-4o' }))
+    const error = await errorOf(client().chat.completions.create({ ...hello, model: 'gpt-4o' }))
     expect([error.status, error.code, error.param]).toEqual([404, 'chat.model_not_found', 'model'])
-    expect(error.message).toContain(test.server.model)
+    expect(error.message).toContain(server().model)
   })
 
   it('a model server that fails is a 5xx, with a status of its own even when a stream was asked for', async () => {
     for (const stream of [false, true]) {
-      test.server.fail('down')
-      const error = await errorOf(client.chat.completions.create({ ...hello, stream }))
+      server().fail('down')
+      const error = await errorOf(client().chat.completions.create({ ...hello, stream }))
       expect(error).toBeInstanceOf(OpenAI.InternalServerError)
       expect([error.status, error.code]).toEqual([503, 'inference.unavailable'])
-      test.server.fail(null)
+      server().fail(null)
     }
   })
 
   it('a failure amid a stream reaches the client as an error', async () => {
-    test.server.reply(answering('A long answer that will never be whole, whoever waits for it, and however long.'))
-    test.server.fail('error-in-stream')
-    const stream = await client.chat.completions.create({ ...hello, stream: true })
+    server().reply(answering('A long answer that will never be whole, whoever waits for it, and however long.'))
+    server().fail('error-in-stream')
+    const stream = await client().chat.completions.create({ ...hello, stream: true })
     const error = await errorOf(readChunks(stream))
     expect(error.code).toMatch(/^inference\./)
   })
@@ -174,7 +159,7 @@ describe('what chat completions refuse, as the official client reads it', () => 
     ['functions', { functions: [{ name: 'f' }] }],
     ['audio', { audio: { format: 'mp3', voice: 'alloy' } }],
   ])('%s would change the meaning, so it is a 422 that names it', async (param, fields) => {
-    const error = await errorOf(client.chat.completions.create({ ...hello, ...(fields as object) }))
+    const error = await errorOf(client().chat.completions.create({ ...hello, ...(fields as object) }))
     expect(error).toBeInstanceOf(OpenAI.UnprocessableEntityError)
     expect([error.code, error.param]).toEqual(['chat.unsupported_field', param])
   })
@@ -186,13 +171,13 @@ describe('what chat completions refuse, as the official client reads it', () => 
       { type: 'image_url', image_url },
     ]
     const error = await errorOf(
-      client.chat.completions.create({ model: 'agemem', messages: [{ role: 'user', content }] }),
+      client().chat.completions.create({ model: 'agemem', messages: [{ role: 'user', content }] }),
     )
     expect([error.code, error.param]).toEqual(['chat.unsupported_field', 'messages.0.content.1'])
   })
 
   it('fields that change nothing are taken, also those that are null or nobody knows', async () => {
-    const answer = await client.chat.completions.create({
+    const answer = await client().chat.completions.create({
       ...hello,
       ...{
         n: 1,
@@ -210,7 +195,7 @@ describe('what chat completions refuse, as the official client reads it', () => 
   })
 
   it('a request of a wrong form is a 400 that points at it', async () => {
-    const error = await errorOf(client.chat.completions.create({ ...hello, temperature: 3 }))
+    const error = await errorOf(client().chat.completions.create({ ...hello, temperature: 3 }))
     expect([error.status, error.code, error.param]).toEqual([400, 'request.invalid', 'temperature'])
   })
 })

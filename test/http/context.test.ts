@@ -1,38 +1,25 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
+import { describe, expect, it } from 'vitest'
 import {
   anyVersion,
   codeOf,
-  createHttp,
   expectStatus,
-  type Http,
   idMatching,
   moment,
   once,
   readPages,
+  useApp,
+  useSessions,
 } from '../support/http.ts'
 
 describe('messages and context over HTTP', () => {
-  let test: TestApp
-  let http: Http
-  let session: string
-  let count = 0
+  const { http } = useApp()
+  const { session, agent } = useSessions(http, 'context')
 
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
-  beforeEach(async () => {
-    count += 1
-    session = `/v1/sessions/context-${count}`
-    await http.post('/v1/sessions', { agent_id: 'a', session_id: `context-${count}` })
-  })
-
-  const append = (messages: readonly object[], headers = {}) => http.post(`${session}/messages`, { messages }, headers)
+  const append = (messages: readonly object[], headers = {}) =>
+    http.post(`${session()}/messages`, { messages }, headers)
   const said = (...contents: readonly string[]) => contents.map((content) => ({ role: 'user', content }))
-  const listed = () => readPages(http, `${session}/messages`)
-  const context = async () => expectStatus(await http.get(`${session}/context`), 200)
+  const listed = () => readPages(http, `${session()}/messages`)
+  const context = async () => expectStatus(await http.get(`${session()}/context`), 200)
   const call = { id: 'call_1', type: 'function', function: { name: 'look_up', arguments: '{"city":"Porto"}' } }
 
   it('appendMessages answers 201 with the messages and the measure of the context', async () => {
@@ -43,7 +30,7 @@ describe('messages and context over HTTP', () => {
       { role: 'tool', content: 'In Porto', tool_call_id: 'call_1' },
     ]
     const answer = expectStatus(await append(messages), 201)
-    expect(answer.headers).toMatchObject({ etag: '"v1"', location: `${session}/messages` })
+    expect(answer.headers).toMatchObject({ etag: '"v1"', location: `${session()}/messages` })
     const { messages: stored, context: measure } = answer.json()
     const common = { kind: 'appended', tokens: expect.any(Number), state: 'in_context', created_at: moment }
     expect(stored).toEqual(
@@ -75,8 +62,8 @@ describe('messages and context over HTTP', () => {
         }),
       ),
     })
-    expect((await http.get(`${session}/context?format=openai`)).data).toEqual(shown.data)
-    expect((await http.get(`${session}/context?format=xml`)).statusCode).toBe(400)
+    expect((await http.get(`${session()}/context?format=openai`)).data).toEqual(shown.data)
+    expect((await http.get(`${session()}/context?format=xml`)).statusCode).toBe(400)
   })
 
   it.each([
@@ -132,14 +119,14 @@ describe('messages and context over HTTP', () => {
 
   it('every write honours If-Match: a stale version is a 412, another form a 400, and nothing changes', async () => {
     const { messages } = expectStatus(await append(said('First', 'Second')), 201).json()
-    const { edit } = (await http.post(`${session}/context/reset`)).json()
+    const { edit } = (await http.post(`${session()}/context/reset`)).json()
     const before = (await context()).data
     const writes = [
       (headers: object) => append(said('Third'), headers),
       (headers: object) =>
-        http.patch(`${session}/messages/${messages[0].message_id}`, { pinned: false }, { ...headers }),
-      (headers: object) => http.post(`${session}/context/reset`, undefined, { ...headers }),
-      (headers: object) => http.post(`${session}/edits/${edit.edit_id}/undo`, undefined, { ...headers }),
+        http.patch(`${session()}/messages/${messages[0].message_id}`, { pinned: false }, { ...headers }),
+      (headers: object) => http.post(`${session()}/context/reset`, undefined, { ...headers }),
+      (headers: object) => http.post(`${session()}/edits/${edit.edit_id}/undo`, undefined, { ...headers }),
     ]
     for (const write of writes) {
       expect(codeOf(await write({ 'if-match': '"v1"' }))).toEqual([412, 'context.version_mismatch'])
@@ -171,14 +158,14 @@ describe('messages and context over HTTP', () => {
   it('a pinned message outlives a reset, which says what it took and can be undone', async () => {
     const { messages } = (await append([{ role: 'system', content: 'You help.' }, ...said('Keep', 'Lose')])).json()
     const [, keep, lose] = messages
-    const pinned = expectStatus(await http.patch(`${session}/messages/${keep.message_id}`, { pinned: true }), 200)
+    const pinned = expectStatus(await http.patch(`${session()}/messages/${keep.message_id}`, { pinned: true }), 200)
     expect([pinned.data, pinned.headers.etag]).toEqual([{ ...keep, pinned: true }, '"v2"'])
-    const again = await http.patch(`${session}/messages/${keep.message_id}`, { pinned: true }, { 'if-match': '"v2"' })
+    const again = await http.patch(`${session()}/messages/${keep.message_id}`, { pinned: true }, { 'if-match': '"v2"' })
     expect([again.statusCode, again.headers.etag]).toEqual([200, '"v2"'])
     const before = (await context()).json()
     expect(before.version).toBe(2)
 
-    const answer = expectStatus(await http.post(`${session}/context/reset`), 200)
+    const answer = expectStatus(await http.post(`${session()}/context/reset`), 200)
     expect(answer.headers.etag).toBe('"v3"')
     const { edit, context: measure } = answer.json()
     expect(edit).toEqual({
@@ -200,35 +187,35 @@ describe('messages and context over HTTP', () => {
     ])
     expect((await listed())[2]).toMatchObject({ state: 'reset', edit_id: edit.edit_id })
 
-    const undo = expectStatus(await http.post(`${session}/edits/${edit.edit_id}/undo`), 200)
+    const undo = expectStatus(await http.post(`${session()}/edits/${edit.edit_id}/undo`), 200)
     expect(undo.headers.etag).toBe('"v4"')
     expect(undo.data).toMatchObject({ kind: 'undo', context_version: 4, restored_message_ids: [lose.message_id] })
     expect((await context()).data).toEqual({ ...before, version: 4 })
     expect((await listed())[2]).not.toHaveProperty('edit_id')
-    const edits = await readPages(http, `${session}/edits`)
+    const edits = await readPages(http, `${session()}/edits`)
     expect(edits).toEqual([{ ...edit, undone_by: undo.data.edit_id }, undo.data])
-    expect(codeOf(await http.post(`${session}/edits/${edit.edit_id}/undo`))).toEqual([
+    expect(codeOf(await http.post(`${session()}/edits/${edit.edit_id}/undo`))).toEqual([
       409,
       'context.edit_already_undone',
     ])
-    expect(codeOf(await http.post(`${session}/edits/${undo.data.edit_id}/undo`))).toEqual([
+    expect(codeOf(await http.post(`${session()}/edits/${undo.data.edit_id}/undo`))).toEqual([
       409,
       'context.undo_not_undoable',
     ])
   })
 
   it('a reset with nothing to take says so and makes no version; long-term memory stays', async () => {
-    await http.post('/v1/agents/a/memories', { content: 'Stays' })
-    const before = (await http.get('/v1/agents/a')).data.memory_count
-    const answer = expectStatus(await http.post(`${session}/context/reset`), 200)
+    await http.post(`${agent()}/memories`, { content: 'Stays' })
+    const before = (await http.get(agent())).data.memory_count
+    const answer = expectStatus(await http.post(`${session()}/context/reset`), 200)
     expect(answer.data).toMatchObject({ edit: null, context: { version: 0 } })
-    expect((await http.get('/v1/agents/a')).data.memory_count).toBe(before)
+    expect((await http.get(agent())).data.memory_count).toBe(before)
   })
 
   it('a message that has left the context cannot be pinned', async () => {
     const { messages } = (await append(said('Gone'))).json()
-    await http.post(`${session}/context/reset`)
-    const pin = (id: string, payload: object) => http.patch(`${session}/messages/${id}`, payload)
+    await http.post(`${session()}/context/reset`)
+    const pin = (id: string, payload: object) => http.patch(`${session()}/messages/${id}`, payload)
     expect(codeOf(await pin(messages[0].message_id, { pinned: true }))).toEqual([409, 'message.not_in_context'])
     expect(codeOf(await pin(`msg_${'0'.repeat(32)}`, { pinned: true }))).toEqual([404, 'message.not_found'])
     for (const payload of [{}, { pinned: null }, { pinned: true, content: 'x' }])
@@ -237,7 +224,7 @@ describe('messages and context over HTTP', () => {
 
   it('an edit or a message of another session is not found', async () => {
     const { messages } = (await append(said('Mine'))).json()
-    const { edit } = (await http.post(`${session}/context/reset`)).json()
+    const { edit } = (await http.post(`${session()}/context/reset`)).json()
     await http.post('/v1/sessions', { agent_id: 'a', session_id: 'stranger' })
     const stranger = '/v1/sessions/stranger'
     expect(codeOf(await http.post(`${stranger}/edits/${edit.edit_id}/undo`))).toEqual([404, 'context.edit_not_found'])

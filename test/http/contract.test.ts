@@ -1,13 +1,11 @@
 /** What holds for every operation of a kind: retries, pages, unknown fields and parameters, types, sizes. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http, once, readPages } from '../support/http.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { codeOf, createHttp, expectStatus, type Http, once, readPages, useApp } from '../support/http.ts'
 
 type Post = { readonly url: string; readonly payload?: object; readonly other?: object }
 
 describe('the contract of every operation', () => {
-  let test: TestApp
-  let http: Http
+  const { http, app } = useApp()
   let operator: Http
   let memory: string
   let edit: string
@@ -15,15 +13,12 @@ describe('the contract of every operation', () => {
   const messages = [{ role: 'user', content: 'Hello' }]
 
   beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-    operator = createHttp(test, test.operatorKey)
+    operator = createHttp(app(), app().operatorKey)
     for (const session_id of ['s', 'closing', 'resetting', 'undoing'])
       expectStatus(await http.post('/v1/sessions', { agent_id: 'a', session_id, messages }), 201)
     memory = String((await http.post('/v1/agents/a/memories', { content: 'Ana drinks tea' })).data.memory_id)
     edit = (await http.post('/v1/sessions/undoing/context/reset')).json().edit.edit_id
   })
-  afterAll(() => test.close())
 
   const writes = (): Readonly<Record<string, Post>> => ({
     addMemory: { url: '/v1/agents/a/memories', payload: { content: 'x' }, other: { content: 'y' } },
@@ -107,8 +102,8 @@ describe('the contract of every operation', () => {
       })
       for (const [method, { operationId, security }] of Object.entries(methods)) {
         if (security?.length === 0) continue
-        const key = path.startsWith('/v1/admin') ? test.operatorKey : (await test.makeKey()).key
-        const answer = await test.request(key, { method: method.toUpperCase() as 'GET', url: `${url}?surprise=1` })
+        const key = path.startsWith('/v1/admin') ? app().operatorKey : (await app().makeKey()).key
+        const answer = await app().request(key, { method: method.toUpperCase() as 'GET', url: `${url}?surprise=1` })
         expect([operationId, answer.statusCode]).toEqual([operationId, 400])
       }
     }
@@ -152,7 +147,7 @@ describe('the contract of every operation', () => {
   })
 
   it("T1: another tenant's id is byte for byte the 404 of a missing one", async () => {
-    const stranger = createHttp(test, (await test.makeKey()).key)
+    const stranger = createHttp(app(), (await app().makeKey()).key)
     const same = { 'x-request-id': 'same' }
     const pairs = [
       ['/v1/agents/a', '/v1/agents/nobody'],

@@ -122,7 +122,7 @@ describe('the protocol of MCP over HTTP', () => {
     const embedder = createFakeEmbedder()
     const never = new Promise<readonly Float32Array[]>(() => {})
     const embed: typeof embedder.embed = (_texts, _purpose, options) => untilAborted(never, options?.signal)
-    const slow = await startMcpTest({ app: { requestTimeoutMs: 150 }, embedder: { ...embedder, embed } })
+    const slow = await startMcpTest({ app: { requestTimeoutMs: 2_000 }, embedder: { ...embedder, embed } })
     const { key: own } = await slow.test.makeKey()
     const call = { name: 'Filter_context', arguments: { criteria: 'lunch' } }
     const http = createHttp(slow.test, own)

@@ -1,25 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import {
-  anyVersion,
-  codeOf,
-  createHttp,
-  expectStatus,
-  type Http,
-  idMatching,
-  moment,
-  readPages,
-} from '../support/http.ts'
+import { describe, expect, it } from 'vitest'
+import { anyVersion, codeOf, expectStatus, idMatching, moment, readPages, useApp } from '../support/http.ts'
 
 describe('one memory over HTTP', () => {
-  let test: TestApp
-  let http: Http
-
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
+  const { http, app } = useApp()
 
   const memories = '/v1/agents/one/memories'
   const add = (payload: object | string, headers = {}) => http.post(memories, payload, headers)
@@ -131,7 +114,7 @@ describe('one memory over HTTP', () => {
   it('a memory is gone at the end of its time', async () => {
     const { url } = await stored({ content: 'Fleeting', ttl_seconds: 60 })
     expectStatus(await http.get(url), 200)
-    test.modules.clock.advance(61_000)
+    app().modules.clock.advance(61_000)
     expect(codeOf(await http.get(url))).toEqual([404, 'memory.not_found'])
     expect(codeOf(await http.patch(url, { content: 'Back' }, anyVersion))).toEqual([404, 'memory.not_found'])
     expect(codeOf(await http.delete(url, anyVersion))).toEqual([404, 'memory.not_found'])

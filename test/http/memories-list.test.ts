@@ -1,17 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { encodeCursor } from '../../src/shared/page.ts'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http, idMatching, once, readPages } from '../support/http.ts'
+import { codeOf, expectStatus, idMatching, once, readPages, useApp } from '../support/http.ts'
 
 describe('many memories over HTTP', () => {
-  let test: TestApp
-  let http: Http
-
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
+  const { http, app } = useApp()
 
   const batch = (agent: string, memories: readonly unknown[], headers = {}) =>
     http.post(`/v1/agents/${agent}/memories/batch`, { memories }, headers)
@@ -123,10 +115,10 @@ describe('many memories over HTTP', () => {
     })
 
     it('filters by index_state', async () => {
-      await test.modules.indexer.drain()
+      await app().modules.indexer.drain()
       expect([await listed('index_state=indexed'), await listed('index_state=pending')]).toEqual(['210', ''])
       await http.post('/v1/agents/fresh/memories', { content: 'poison 9' })
-      await test.modules.indexer.drain()
+      await app().modules.indexer.drain()
       const failed = await http.get('/v1/agents/fresh/memories?index_state=failed')
       expect(failed.json().data).toMatchObject([{ content: 'poison 9', index_state: 'failed' }])
     })

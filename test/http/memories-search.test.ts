@@ -1,12 +1,10 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http } from '../support/http.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { codeOf, expectStatus, useApp } from '../support/http.ts'
 
 type Result = { memory: { content: string }; score: number; scores: { semantic?: number; keyword?: number } }
 
 describe('search over HTTP', () => {
-  let test: TestApp
-  let http: Http
+  const { http, app } = useApp()
 
   const url = '/v1/agents/searched/memories'
   const search = (payload: object) => http.post(`${url}/search`, payload)
@@ -22,15 +20,12 @@ describe('search over HTTP', () => {
   ]
 
   beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
     expectStatus(await http.post(`${url}/batch`, { memories }), 200)
   })
-  afterAll(() => test.close())
 
   describe.each([false, true])('with everything indexed: %s', (isIndexed) => {
     beforeAll(async () => {
-      if (isIndexed) await test.modules.indexer.drain()
+      if (isIndexed) await app().modules.indexer.drain()
     })
 
     it.each(['hybrid', 'keyword'])('mode %s finds by words, the best first', async (mode) => {
@@ -77,7 +72,7 @@ describe('search over HTTP', () => {
           { content: 'Tea by label', metadata: { type: 'habit' } },
         ],
       })
-      if (isIndexed) await test.modules.indexer.drain()
+      if (isIndexed) await app().modules.indexer.drain()
       const search = { query: 'tea', memory_type: 'habit' }
       const { results: found } = expectStatus(await http.post('/v1/agents/typed/memories/search', search), 200).json()
       const { data: listed } = (await http.get('/v1/agents/typed/memories?memory_type=habit')).json()
@@ -101,7 +96,7 @@ describe('search over HTTP', () => {
   })
 
   it('mode semantic finds by cosine alone', async () => {
-    await test.modules.indexer.drain()
+    await app().modules.indexer.drain()
     const found = await results({ query: 'green tea', mode: 'semantic', top_k: 2 })
     expect(found[0]?.memory.content).toBe('Ana drinks green tea')
     for (const { score, scores } of found) {
@@ -112,13 +107,13 @@ describe('search over HTTP', () => {
   })
 
   it('says when the embedder did not take part, and words stand in', async () => {
-    test.modules.embedder.behaviour = 'unavailable'
+    app().modules.embedder.behaviour = 'unavailable'
     try {
       const answer = expectStatus(await search({ query: 'black coffee' }), 200).json()
       expect(answer.degraded).toEqual(['embedder'])
       expect(answer.results[0].memory.content).toBe('Bo drinks black coffee')
     } finally {
-      test.modules.embedder.behaviour = 'answers'
+      app().modules.embedder.behaviour = 'answers'
     }
   })
 

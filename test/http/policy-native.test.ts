@@ -1,26 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createHttp, expectStatus, type Http } from '../support/http.ts'
-import { createPolicyTest, type PolicyTest } from '../support/policy.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { expectStatus, useAppOf } from '../support/http.ts'
+import { createPolicyTest } from '../support/policy.ts'
 
 const defaults = { format: 'native', turnsMax: 5, deadlineMs: 20_000, temperature: 0, tokensMax: 256 } as const
 
 describe('the policy with native function calls', () => {
-  let test: PolicyTest
-  let http: Http
+  const { http, app } = useAppOf(() => createPolicyTest({ app: { policyDefaults: defaults } }))
 
   beforeAll(async () => {
-    test = await createPolicyTest({ app: { policyDefaults: defaults } })
-    http = createHttp(test, (await test.makeKey()).key)
     expectStatus(await http.post('/v1/sessions', { agent_id: 'ana', session_id: 's' }), 201)
   })
-  afterAll(() => test.close())
 
   it('offers the six tools as functions, runs what is called and keeps reasoning apart', async () => {
-    test.server.reply({
+    app().server.reply({
       reasoning: 'Worth keeping.',
       toolCalls: [{ name: 'Add_memory', arguments: { content: 'Ana lives in Lisbon.' } }],
     })
-    test.server.reply({ reasoning: 'Done.', text: 'Noted: Lisbon.' })
+    app().server.reply({ reasoning: 'Done.', text: 'Noted: Lisbon.' })
     const run = expectStatus(await http.post('/v1/sessions/s/policy/run', { input: 'I live in Lisbon.' }), 200)
     expect(run.data).toMatchObject({
       answer: 'Noted: Lisbon.',
@@ -30,7 +26,7 @@ describe('the policy with native function calls', () => {
         { think: 'Done.', answer: 'Noted: Lisbon.', violations: [] },
       ],
     })
-    const [first, second] = test.server.turns()
+    const [first, second] = app().server.turns()
     expect(first?.body.tools).toHaveLength(6)
     expect(String(first?.body.messages[0]?.content)).not.toContain('<tool_call>')
     expect(second?.body.messages.map(({ role }) => role)).toEqual(['system', 'user', 'assistant', 'tool', 'user'])
@@ -47,7 +43,7 @@ describe('the policy with native function calls', () => {
       { role: 'user', content: 'What else?' },
     ]
     expectStatus(await http.post('/v1/sessions', { agent_id: 'ana', session_id: 'sum', messages }), 201)
-    test.server.reply({ text: '- The ferry to Porto costs 40 euro.' })
+    app().server.reply({ text: '- The ferry to Porto costs 40 euro.' })
     const summary = await http.post('/v1/sessions/sum/tools/summary_context', { span: 'all' })
     expect(expectStatus(summary, 200).data.result).toMatchObject({
       summary: '- The ferry to Porto costs 40 euro.',
@@ -67,9 +63,9 @@ describe('the policy with native function calls', () => {
     }))
     const session = `sum-${fault}`
     expectStatus(await http.post('/v1/sessions', { agent_id: 'ana', session_id: session, messages }), 201)
-    test.server.fail(fault)
+    app().server.fail(fault)
     const summary = await http.post(`/v1/sessions/${session}/tools/summary_context`, { span: 'all' })
-    test.server.fail(null)
+    app().server.fail(null)
     expect(expectStatus(summary, 200).data.result).toMatchObject({ written_by: 'extractive' })
   })
 })

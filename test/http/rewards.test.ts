@@ -1,30 +1,20 @@
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { lockSession } from '../../src/modules/session/session.repository.ts'
 import { insertReward } from '../../src/modules/trajectory/reward.repository.ts'
 import { createId } from '../../src/shared/ids.ts'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { createScriptedPolicy } from '../support/scripted-policy.ts'
-import { type Body, createTrajectoryHttp, type TrajectoryHttp } from '../support/trajectory-http.ts'
+import { type Body, useTrajectories } from '../support/trajectory-http.ts'
 
 describe('rewards over HTTP', () => {
-  let test: TestApp
-  let http: TrajectoryHttp
-  const policy = createScriptedPolicy()
-
-  beforeAll(async () => {
-    test = await createTestApp({ model: policy.model })
-    http = await createTrajectoryHttp(test, policy)
-  })
-  afterAll(() => test.close())
+  const { app, http } = useTrajectories()
 
   describe('attachReward', () => {
-    beforeAll(() => http.startSession('judged'))
+    beforeAll(() => http().startSession('judged'))
 
     it('answers 201 with the reward, on a closed session too', async () => {
-      await http.startSession('shut')
-      await http.post('/v1/sessions/shut/close', {})
-      const { statusCode, data, headers } = await http.reward('shut', {
+      await http().startSession('shut')
+      await http().post('/v1/sessions/shut/close', {})
+      const { statusCode, data, headers } = await http().reward('shut', {
         key: 'default',
         value: -0.125,
         parts: { a: 1e-7 },
@@ -43,39 +33,41 @@ describe('rewards over HTTP', () => {
 
     it('of many at once each is kept, and exactly one counts', async () => {
       const values = Array.from({ length: 12 }, (_, at) => at)
-      await Promise.all(values.map((value) => http.reward('judged', { key: 'crowd', value })))
-      const { data } = await http.get('/v1/sessions/judged/trajectory')
+      await Promise.all(values.map((value) => http().reward('judged', { key: 'crowd', value })))
+      const { data } = await http().get('/v1/sessions/judged/trajectory')
       const kept = (data.rewards as unknown as Body[]).find(({ key: name }) => name === 'crowd')
       const history = (kept?.history ?? []) as { value: number }[]
       expect([kept?.value, ...history.map(({ value }) => value)].map(Number).sort((a, b) => a - b)).toEqual(values)
-      await http.reward('judged', { key: 'crowd', value: 99 })
-      const after = (await http.get('/v1/sessions/judged/trajectory')).data.rewards as unknown as Body[]
+      await http().reward('judged', { key: 'crowd', value: 99 })
+      const after = (await http().get('/v1/sessions/judged/trajectory')).data.rewards as unknown as Body[]
       expect(after.find(({ key: name }) => name === 'crowd')?.value).toBe(99)
     })
 
     it('M2: a retry with the same Idempotency-Key attaches once and answers the same; another body is refused', async () => {
       const headers = { 'idempotency-key': 'reward-1' }
-      const first = await http.reward('judged', { key: 'once', value: 1 }, headers)
-      const second = await http.reward('judged', { key: 'once', value: 1 }, headers)
+      const first = await http().reward('judged', { key: 'once', value: 1 }, headers)
+      const second = await http().reward('judged', { key: 'once', value: 1 }, headers)
       expect([second.statusCode, second.data]).toEqual([201, first.data])
-      expect((await http.reward('judged', { key: 'once', value: 2 }, headers)).data.code).toBe('idempotency.key_reused')
-      const kept = ((await http.get('/v1/sessions/judged/trajectory')).data.rewards as unknown as Body[]).find(
+      expect((await http().reward('judged', { key: 'once', value: 2 }, headers)).data.code).toBe(
+        'idempotency.key_reused',
+      )
+      const kept = ((await http().get('/v1/sessions/judged/trajectory')).data.rewards as unknown as Body[]).find(
         ({ key: name }) => name === 'once',
       )
       expect(kept?.history).toEqual([])
     })
 
     it('takes 64 keys and no more, and goes on taking those', async () => {
-      await http.startSession('keys')
-      for (let at = 0; at < 64; at += 1) await http.reward('keys', { key: `k${at}`, value: at })
-      const refused = await http.reward('keys', { key: 'k64', value: 1 })
+      await http().startSession('keys')
+      for (let at = 0; at < 64; at += 1) await http().reward('keys', { key: `k${at}`, value: at })
+      const refused = await http().reward('keys', { key: 'k64', value: 1 })
       expect([refused.statusCode, refused.data.code]).toEqual([422, 'reward.too_many_keys'])
-      expect((await http.reward('keys', { key: 'k3', value: 1 })).statusCode).toBe(201)
+      expect((await http().reward('keys', { key: 'k3', value: 1 })).statusCode).toBe(201)
     })
 
     it('refuses what is no finite number, what has no key and what it does not know', async () => {
       const raw = (payload: string) =>
-        test.request(http.key, {
+        app().request(http().key, {
           method: 'POST',
           url: '/v1/sessions/judged/rewards',
           payload,
@@ -102,31 +94,31 @@ describe('rewards over HTTP', () => {
   })
 
   it('M7: erasing the agent leaves nothing of its trajectories, and counts the rewards', async () => {
-    await http.startSession('gone', 'erased')
-    await http.run('gone', ['<answer>Bye.</answer>'])
-    await http.reward('gone', { key: 'a', value: 1 })
-    await http.reward('gone', { key: 'a', value: 2 })
-    const { data } = await test.request(http.key, { method: 'DELETE', url: '/v1/agents/erased' })
+    await http().startSession('gone', 'erased')
+    await http().run('gone', ['<answer>Bye.</answer>'])
+    await http().reward('gone', { key: 'a', value: 1 })
+    await http().reward('gone', { key: 'a', value: 2 })
+    const { data } = await app().request(http().key, { method: 'DELETE', url: '/v1/agents/erased' })
     expect(data.stores).toContainEqual({ store: 'rewards', removed: 2 })
     expect(data.stores).toContainEqual({ store: 'steps', removed: 1 })
-    expect((await http.get('/v1/sessions/gone/trajectory')).statusCode).toBe(404)
-    expect((await http.get('/v1/trajectories?agent_id=erased')).data.data).toEqual([])
-    expect(await http.exported('?agent_id=erased')).toEqual([])
+    expect((await http().get('/v1/sessions/gone/trajectory')).statusCode).toBe(404)
+    expect((await http().get('/v1/trajectories?agent_id=erased')).data.data).toEqual([])
+    expect(await http().exported('?agent_id=erased')).toEqual([])
   })
 
   it('M7: a reward that is being attached while its agent is erased is erased with it', async () => {
-    await http.startSession('racing', 'racer')
-    const { database, url } = test.modules
+    await http().startSession('racing', 'racer')
+    const { database, url } = app().modules
     const client = new pg.Client({ connectionString: url })
     await client.connect()
     const found = async (query: string) => (await client.query(query)).rows[0].found
     const isWaiting = "select count(*)::int as found from pg_stat_activity where wait_event_type = 'Lock'"
     const sessionId = 'racing'
     const fields = { rewardId: createId('rew'), key: 'a', value: 1, parts: {}, attachedBy: 'key_1' }
-    const erasing = await database.transact(http.tenantId, async (tx) => {
+    const erasing = await database.transact(http().tenantId, async (tx) => {
       await lockSession(tx, sessionId)
-      const answer = http.delete('/v1/agents/racer')
-      await expect.poll(() => found(isWaiting), { timeout: 10_000 }).toBe(1)
+      const answer = http().delete('/v1/agents/racer')
+      await expect.poll(() => found(isWaiting)).toBe(1)
       await insertReward(tx, { sessionId, ...fields })
       return { answer }
     })

@@ -1,16 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, type Http, idMatching, moment, readPages } from '../support/http.ts'
+import { describe, expect, it } from 'vitest'
+import { codeOf, createHttp, expectStatus, idMatching, moment, readPages, useApp } from '../support/http.ts'
 
 describe('sessions over HTTP', () => {
-  let test: TestApp
-  let http: Http
-
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
+  const { http, app } = useApp()
 
   const create = (payload: object) => http.post('/v1/sessions', { agent_id: 'a', ...payload })
   const said = (...contents: readonly string[]) => contents.map((content) => ({ role: 'user', content }))
@@ -46,7 +38,7 @@ describe('sessions over HTTP', () => {
     expectStatus(await create({ session_id: 'taken' }), 201)
     for (const agent_id of ['a', 'b'])
       expect(codeOf(await create({ agent_id, session_id: 'taken' }))).toEqual([409, 'session.exists'])
-    const other = createHttp(test, (await test.makeKey()).key)
+    const other = createHttp(app(), (await app().makeKey()).key)
     expectStatus(await other.post('/v1/sessions', { agent_id: 'a', session_id: 'taken' }), 201)
   })
 

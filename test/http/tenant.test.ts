@@ -1,14 +1,9 @@
 import type { InjectOptions } from 'fastify'
 import pg from 'pg'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createIdempotency } from '../../src/modules/idempotency/idempotency.service.ts'
-import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
-import { createId } from '../../src/shared/ids.ts'
 import { sql } from '../../src/shared/sql.ts'
-import { type Answer, createTestApp, type TestApp } from '../support/app.ts'
-import { createTestDatabase } from '../support/database.ts'
-import { connect } from '../support/postgres.ts'
+import { createTestApp, type TestApp } from '../support/app.ts'
+import { codeOf, once } from '../support/http.ts'
 
 type Data = Record<string, unknown>
 
@@ -52,8 +47,6 @@ describe('tenants and keys', () => {
   }
   const operate = (operation: string, options?: Pick<InjectOptions, 'payload' | 'headers'>) =>
     ask(test.operatorKey, operation, options)
-  const codeOf = ({ statusCode, data }: Answer) => [statusCode, data.code]
-  const once = (key: string) => ({ 'idempotency-key': key })
 
   it('the operator creates, reads, lists and changes tenants', async () => {
     const created = await operate('POST /v1/admin/tenants', { payload: { name: 'Harbour', quotas: { memories: 5 } } })
@@ -376,46 +369,5 @@ describe('tenants and keys', () => {
     const left = await dump(test.modules.url)
     expect(left).not.toContain('left-by-a-crash')
     expect(left).toContain('of another tenant')
-  })
-})
-
-describe('the first start of an installation', () => {
-  const start = async (count: number, isOperatorKeyGiven: boolean) => {
-    const test = await createTestDatabase()
-    const database = connect(test.url, { poolMax: 2 })
-    const tenants = createTenantService({
-      database,
-      idempotency: createIdempotency({ database, ttlSeconds: 60 }),
-      clock: { nowMs: Date.now },
-      createId,
-      logger: pino({ level: 'silent' }),
-      eraseAgents: async () => {},
-      onChange: () => {},
-    })
-    try {
-      const given = Array.from({ length: count }, () => tenants.ensureFirst({ isOperatorKeyGiven }))
-      const first = await Promise.all(given)
-      const { data } = await tenants.list({ cursor: null, limit: 10 })
-      return { first, again: await tenants.ensureFirst({ isOperatorKeyGiven: false }), tenants: data }
-    } finally {
-      await database.close()
-      await test.drop()
-    }
-  }
-
-  it('makes one tenant and one operator key, however many processes start at once', async () => {
-    const { first, again, tenants } = await start(8, false)
-    expect(first.filter(({ tenantKey }) => tenantKey !== null)).toHaveLength(1)
-    expect(first.filter(({ operatorKey }) => operatorKey !== null)).toHaveLength(1)
-    expect(tenants.map(({ name }) => name)).toEqual(['default'])
-    expect(again).toEqual({ tenantKey: null, operatorKey: null })
-  })
-
-  it('makes no operator key where one is configured, and one as soon as none is', async () => {
-    const { first, again } = await start(1, true)
-    expect(first).toMatchObject([{ operatorKey: null }])
-    expect(first[0]?.tenantKey).toMatch(/^agm_[A-Za-z0-9_-]{64}$/)
-    expect(again.tenantKey).toBeNull()
-    expect(again.operatorKey).toMatch(/^agmop_[A-Za-z0-9_-]{43}$/)
   })
 })

@@ -1,30 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { anyVersion, codeOf, createHttp, expectStatus, type Http, idMatching, once } from '../support/http.ts'
+import { describe, expect, it } from 'vitest'
+import { createTestApp } from '../support/app.ts'
+import { anyVersion, codeOf, createHttp, expectStatus, idMatching, once, useApp, useSessions } from '../support/http.ts'
 
 describe('tools over HTTP', () => {
-  let test: TestApp
-  let http: Http
-  let session: string
-  let agent: string
-  let count = 0
+  const { http } = useApp()
+  const { session, agent, sessionId } = useSessions(http, 'tools')
 
-  beforeAll(async () => {
-    test = await createTestApp()
-    http = createHttp(test, (await test.makeKey()).key)
-  })
-  afterAll(() => test.close())
-  beforeEach(async () => {
-    count += 1
-    session = `/v1/sessions/tools-${count}`
-    agent = `/v1/agents/agent-${count}`
-    await http.post('/v1/sessions', { agent_id: `agent-${count}`, session_id: `tools-${count}` })
-  })
-
-  const call = (tool: string, payload: object) => http.post(`${session}/tools/${tool}`, payload)
+  const call = (tool: string, payload: object) => http.post(`${session()}/tools/${tool}`, payload)
   const result = async (tool: string, payload: object) => expectStatus(await call(tool, payload), 200).json().result
   const say = (...contents: readonly string[]) =>
-    http.post(`${session}/messages`, { messages: contents.map((content) => ({ role: 'user', content })) })
+    http.post(`${session()}/messages`, { messages: contents.map((content) => ({ role: 'user', content })) })
 
   it('a tool answers with its result, the step, and the measure of the context', async () => {
     const answer = expectStatus(await call('add_memory', { content: 'Ana lives in Porto', memory_type: 'fact' }), 200)
@@ -37,9 +22,9 @@ describe('tools over HTTP', () => {
       degraded: [],
     })
     const { memory_id } = answer.json().result
-    const memory = (await http.get(`${agent}/memories/${memory_id}`)).data
+    const memory = (await http.get(`${agent()}/memories/${memory_id}`)).data
     expect(memory).toMatchObject({ content: 'Ana lives in Porto', memory_type: 'fact' })
-    expect(memory.source).toEqual({ source_id: `tools-${count}`, position: expect.any(Number) })
+    expect(memory.source).toEqual({ source_id: sessionId(), position: expect.any(Number) })
     const again = await result('add_memory', { content: 'Ana lives in Porto' })
     expect(again.duplicate_of).toEqual({ memory_id, similarity: 1 })
   })
@@ -50,7 +35,7 @@ describe('tools over HTTP', () => {
       memory_id,
       version: 2,
     })
-    const url = `${agent}/memories/${memory_id}`
+    const url = `${agent()}/memories/${memory_id}`
     expect((await http.get(url)).data).toMatchObject({ content: 'New', metadata: { a: 1, b: 2 }, version: 2 })
     expect(await result('delete_memory', { memory_id, confirmed: true })).toEqual({ memory_id, deleted: true })
     expect((await http.get(url)).statusCode).toBe(404)
@@ -91,7 +76,7 @@ describe('tools over HTTP', () => {
       memories: [{ memory_id, version: 2, content: 'Ana drinks tea no more' }],
       already_in_context: [],
     })
-    const { messages } = (await http.get(`${session}/context`)).json()
+    const { messages } = (await http.get(`${session()}/context`)).json()
     expect(messages.at(-1).content).toContain('Ana drinks tea no more')
   })
 
@@ -103,10 +88,10 @@ describe('tools over HTTP', () => {
     })
     const ask = async (id: string) => {
       const tool_calls = [retrieve(id)]
-      const step = expectStatus(await http.post(`${session}/tool_calls`, { tool_calls }), 200).json()
+      const step = expectStatus(await http.post(`${session()}/tool_calls`, { tool_calls }), 200).json()
       const [{ content }] = step.messages
       const answer = { role: 'tool', name: 'Retrieve_memory', tool_call_id: id, content }
-      await http.post(`${session}/messages`, { messages: [{ role: 'assistant', content: null, tool_calls }, answer] })
+      await http.post(`${session()}/messages`, { messages: [{ role: 'assistant', content: null, tool_calls }, answer] })
       return JSON.parse(content)
     }
     await result('update_memory', { memory_id, content: 'Ana drinks green tea' })
@@ -119,7 +104,7 @@ describe('tools over HTTP', () => {
   it('summary_context replaces the span by a shorter summary', async () => {
     const facts = 'Ana lives in Porto and sails on Sundays. '.repeat(20)
     await say(facts, facts, 'What now?')
-    const before = (await http.get(`${session}/context`)).data
+    const before = (await http.get(`${session()}/context`)).data
     const answer = await result('summary_context', { span: 'all' })
     expect(answer).toEqual({
       edit_id: idMatching('edt'),
@@ -187,10 +172,10 @@ describe('tools over HTTP', () => {
 
     it('a stale version is a 412 for every tool and turn, another form a 400, and nothing is done', async () => {
       await say(facts, 'What now?')
-      const read = async () => [(await http.get(`${session}/context`)).payload, (await http.get(agent)).payload]
+      const read = async () => [(await http.get(`${session()}/context`)).payload, (await http.get(agent())).payload]
       const before = await read()
       for (const [path, payload] of writes) {
-        const send = (ifMatch: string) => http.post(`${session}/${path}`, payload, { 'if-match': ifMatch })
+        const send = (ifMatch: string) => http.post(`${session()}/${path}`, payload, { 'if-match': ifMatch })
         expect([path, ...codeOf(await send('"v7"'))]).toEqual([path, 412, 'context.version_mismatch'])
         expect([path, ...codeOf(await send('7'))]).toEqual([path, 400, 'request.invalid_if_match'])
       }
@@ -200,27 +185,27 @@ describe('tools over HTTP', () => {
     it('the version that is there, or any, goes through', async () => {
       await say(facts, facts, 'What now?')
       const at = (version: number) => ({ 'if-match': `"v${version}"` })
-      expectStatus(await http.post(`${session}/tools/add_memory`, { content: 'x' }, at(1)), 200)
-      expectStatus(await http.post(`${session}/tools/summary_context`, { span: 'all' }, at(1)), 200)
-      expectStatus(await http.post(`${session}/tool_calls`, { tool_calls: [made], append: true }, at(2)), 200)
-      expectStatus(await http.post(`${session}/tools/add_memory`, { content: 'y' }, anyVersion), 200)
+      expectStatus(await http.post(`${session()}/tools/add_memory`, { content: 'x' }, at(1)), 200)
+      expectStatus(await http.post(`${session()}/tools/summary_context`, { span: 'all' }, at(1)), 200)
+      expectStatus(await http.post(`${session()}/tool_calls`, { tool_calls: [made], append: true }, at(2)), 200)
+      expectStatus(await http.post(`${session()}/tools/add_memory`, { content: 'y' }, anyVersion), 200)
     })
   })
 
   it('M2: what is sent again after the session was closed, or under a version that has passed, is answered as before', async () => {
     const made = { id: 'c1', type: 'function', function: { name: 'Add_memory', arguments: '{"content":"x"}' } }
     const tool = () =>
-      http.post(`${session}/tools/add_memory`, { content: 'Kept' }, { ...once(`${session}.1`), 'if-match': '"v0"' })
+      http.post(`${session()}/tools/add_memory`, { content: 'Kept' }, { ...once(`${session()}.1`), 'if-match': '"v0"' })
     const turn = () =>
       http.post(
-        `${session}/tool_calls`,
+        `${session()}/tool_calls`,
         { tool_calls: [made], append: true },
-        { ...once(`${session}.2`), 'if-match': '"v0"' },
+        { ...once(`${session()}.2`), 'if-match': '"v0"' },
       )
     const first = [expectStatus(await tool(), 200).payload, expectStatus(await turn(), 200).payload]
-    expectStatus(await http.post(`${session}/close`), 200)
+    expectStatus(await http.post(`${session()}/close`), 200)
     expect([(await tool()).payload, (await turn()).payload]).toEqual(first)
-    expect((await http.get(agent)).data.memory_count).toBe(2)
+    expect((await http.get(agent())).data.memory_count).toBe(2)
     expect(codeOf(await call('add_memory', { content: 'Late' }))).toEqual([409, 'session.closed'])
   })
 
@@ -248,130 +233,11 @@ describe('tools over HTTP', () => {
   })
 
   it('refuses no body, an unknown tool, and a session_id of another form', async () => {
-    expect(codeOf(await http.post(`${session}/tools/add_memory`))).toEqual([422, 'tool.invalid_arguments'])
+    expect(codeOf(await http.post(`${session()}/tools/add_memory`))).toEqual([422, 'tool.invalid_arguments'])
     expect(codeOf(await call('clear_memory', {}))).toEqual([404, 'request.route_not_found'])
     expect(codeOf(await http.post('/v1/sessions/-x/tools/add_memory', { content: 'x' }))).toEqual([
       400,
       'request.invalid',
     ])
-  })
-
-  describe('callTools', () => {
-    const run = (payload: object) => http.post(`${session}/tool_calls`, payload)
-    const toolCall = (id: string, name: string, args: unknown) => ({
-      id,
-      type: 'function',
-      function: { name, arguments: JSON.stringify(args) },
-    })
-    const messagesOf = async () => (await http.get(`${session}/messages`)).json().data
-
-    it('runs the calls of raw text in order, and answers each', async () => {
-      const calls = [
-        { name: 'Add_memory', arguments: { content: 'Ana lives in Porto' } },
-        { name: 'Delete_memory', arguments: { memory_id: `mem_${'0'.repeat(32)}`, confirmation: true } },
-      ]
-      const output = `<think>Worth keeping.</think><tool_call>${JSON.stringify(calls)}</tool_call>`
-      const step = expectStatus(await run({ output }), 200).json()
-      expect(step).toEqual({
-        step_id: idMatching('stp'),
-        think: 'Worth keeping.',
-        calls: [
-          { tool_call_id: expect.any(String), name: 'Add_memory', status: 'ok', result: expect.any(Object) },
-          {
-            tool_call_id: expect.any(String),
-            name: 'Delete_memory',
-            status: 'error',
-            problem: expect.objectContaining({ code: 'memory.not_found', status: 404, detail: expect.any(String) }),
-          },
-        ],
-        messages: [0, 1].map((at) => ({
-          role: 'tool',
-          tool_call_id: step.calls[at].tool_call_id,
-          content: expect.any(String),
-        })),
-        violations: [],
-        context: { version: 0, tokens: 0, budget_tokens: 8_192, pressure: 0 },
-      })
-      expect(JSON.parse(step.messages[0].content)).toEqual(step.calls[0].result)
-      expect(await messagesOf()).toEqual([])
-    })
-
-    it('an answer is an answer, and what departs from the form is named', async () => {
-      const step = expectStatus(await run({ output: '<think>Done.</think><answer>In Porto.</answer>' }), 200).json()
-      expect(step).toMatchObject({ think: 'Done.', answer: 'In Porto.', calls: [], messages: [], violations: [] })
-      const { violations, ...rest } = (await run({ output: 'no blocks at all' })).json()
-      expect(rest).not.toHaveProperty('answer')
-      expect(violations).toContainEqual({ code: 'missing_think', detail: expect.any(String), count: 1 })
-    })
-
-    it('runs calls in the form of OpenAI under their ids, and tells of an unknown tool', async () => {
-      const tool_calls = [toolCall('c1', 'Add_memory', { content: 'x' }), toolCall('c2', 'Fly', {})]
-      const step = expectStatus(await run({ tool_calls }), 200).json()
-      expect(step.calls).toMatchObject([
-        { tool_call_id: 'c1', status: 'ok' },
-        { tool_call_id: 'c2', status: 'error', problem: { code: 'tool.unknown_tool' } },
-      ])
-      expect(step).not.toHaveProperty('think')
-    })
-
-    it('append stores the assistant message with its calls, and a tool message for each', async () => {
-      const tool_calls = [
-        toolCall('c1', 'Add_memory', { content: 'y' }),
-        toolCall('c2', 'Retrieve_memory', { query: 'y' }),
-      ]
-      const answer = expectStatus(await run({ tool_calls, append: true }), 200)
-      const step = answer.json()
-      expect(answer.headers.etag).toBe(`"v${step.context.version}"`)
-      const stored = await messagesOf()
-      expect(stored.map(({ role, tool_call_id }: Record<string, unknown>) => [role, tool_call_id])).toEqual([
-        ['assistant', undefined],
-        ['tool', 'c1'],
-        ['tool', 'c2'],
-      ])
-      expect(stored[0].tool_calls).toEqual(tool_calls)
-      expect((await http.get(`${session}/context`)).json().version).toBe(step.context.version)
-    })
-
-    it.each([[{}], [{ output: 'x', tool_calls: [] }]])('refuses %j', async (payload) => {
-      expect(codeOf(await run(payload))).toEqual([422, 'tool.output_missing'])
-    })
-
-    it.each([[{ output: 5 }], [{ tool_calls: {} }], [{ output: 'x', append: 'yes' }], [{ output: 'x', extra: 1 }]])(
-      'refuses %j as another form',
-      async (payload) => {
-        expect(codeOf(await run(payload))).toEqual([400, 'request.invalid'])
-      },
-    )
-  })
-
-  describe('listTools', () => {
-    const names = [
-      'Add_memory',
-      'Update_memory',
-      'Delete_memory',
-      'Retrieve_memory',
-      'Summary_context',
-      'Filter_context',
-    ]
-    const schema = expect.objectContaining({ type: 'object', properties: expect.any(Object) })
-    const text = expect.any(String)
-
-    it.each([
-      [
-        'agemem',
-        (name: string) => ({ name, key: name.toLowerCase(), kind: text, description: text, parameters: schema }),
-      ],
-      ['openai', (name: string) => ({ type: 'function', function: { name, description: text, parameters: schema } })],
-      ['anthropic', (name: string) => ({ name, description: text, input_schema: schema })],
-      ['mcp', (name: string) => expect.objectContaining({ name, description: text, inputSchema: schema })],
-    ])('in the form of %s', async (format, form) => {
-      const { tools } = expectStatus(await http.get(`/v1/tools?format=${format}`), 200).json()
-      expect(tools).toEqual(names.map(form))
-      if (format === 'agemem') expect((await http.get('/v1/tools')).json()).toEqual({ tools })
-    })
-
-    it('refuses another form', async () => {
-      expect((await http.get('/v1/tools?format=xml')).statusCode).toBe(400)
-    })
   })
 })

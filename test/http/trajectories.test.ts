@@ -1,34 +1,24 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { createHttp } from '../support/http.ts'
-import { createScriptedPolicy } from '../support/scripted-policy.ts'
-import { addOutput, type Body, createTrajectoryHttp, type TrajectoryHttp } from '../support/trajectory-http.ts'
+import { addOutput, type Body, useTrajectories } from '../support/trajectory-http.ts'
 
 type StepBody = Body & { readonly order: number; readonly edits: Body[]; readonly calls: Body[] }
 
 describe('trajectories over HTTP', () => {
-  let test: TestApp
-  let http: TrajectoryHttp
-  const policy = createScriptedPolicy()
-
-  beforeAll(async () => {
-    test = await createTestApp({ model: policy.model })
-    http = await createTrajectoryHttp(test, policy)
-  })
-  afterAll(() => test.close())
+  const { policy, app, http } = useTrajectories()
 
   describe('getTrajectory', () => {
     beforeAll(async () => {
-      await http.startSession('seen')
-      await http.run('seen', [addOutput('Ana lives in Lisbon.'), '<answer>Noted.</answer>'])
-      await http.call('seen', 'By hand')
-      await http.post('/v1/sessions/seen/tool_calls', { output: addOutput('By a client') })
-      await http.reward('seen', { key: 'default', value: 0.5 })
-      await http.reward('seen', { key: 'default', value: 0.75, parts: { task: 1, penalty: -0.25 } })
+      await http().startSession('seen')
+      await http().run('seen', [addOutput('Ana lives in Lisbon.'), '<answer>Noted.</answer>'])
+      await http().call('seen', 'By hand')
+      await http().post('/v1/sessions/seen/tool_calls', { output: addOutput('By a client') })
+      await http().reward('seen', { key: 'default', value: 0.5 })
+      await http().reward('seen', { key: 'default', value: 0.75, parts: { task: 1, penalty: -0.25 } })
     })
 
     it('gives a turn with all that it saw, said, called and changed', async () => {
-      const { statusCode, data } = await http.get('/v1/sessions/seen/trajectory')
+      const { statusCode, data } = await http().get('/v1/sessions/seen/trajectory')
       expect(statusCode).toBe(200)
       expect(data).toMatchObject({ session_id: 'seen', agent_id: 'bot', status: 'open', next_cursor: null })
       const [first, second] = data.steps as unknown as StepBody[]
@@ -75,7 +65,7 @@ describe('trajectories over HTTP', () => {
     })
 
     it('gives steps by other doors without a model, and the rewards with their history', async () => {
-      const { data } = await http.get('/v1/sessions/seen/trajectory')
+      const { data } = await http().get('/v1/sessions/seen/trajectory')
       const steps = data.steps as unknown as StepBody[]
       expect(steps.map(({ door, model, prompt, token_ids: ids }) => [door, model, prompt, ids]).slice(2)).toEqual([
         ['http', null, null, null],
@@ -89,7 +79,7 @@ describe('trajectories over HTTP', () => {
     it('leaves out what is not asked for', async () => {
       const large = ['prompt', 'prompt_tools', 'prompt_token_ids', 'token_ids', 'logprobs']
       const shown = async (include: string) => {
-        const { data } = await http.get(`/v1/sessions/seen/trajectory?include=${include}`)
+        const { data } = await http().get(`/v1/sessions/seen/trajectory?include=${include}`)
         const [first] = data.steps as unknown as Body[]
         return large.filter((field) => field in (first ?? {}))
       }
@@ -103,7 +93,7 @@ describe('trajectories over HTTP', () => {
       const orders: number[] = []
       let cursor = ''
       do {
-        const { data } = await http.get(`/v1/sessions/seen/trajectory?limit=1&include=none${cursor}`)
+        const { data } = await http().get(`/v1/sessions/seen/trajectory?limit=1&include=none${cursor}`)
         orders.push(...(data.steps as unknown as StepBody[]).map(({ order }) => order))
         cursor = data.next_cursor === null ? '' : `&cursor=${data.next_cursor}`
       } while (cursor !== '')
@@ -111,8 +101,8 @@ describe('trajectories over HTTP', () => {
     })
 
     it('of a session without steps has none', async () => {
-      await http.startSession('idle')
-      expect((await http.get('/v1/sessions/idle/trajectory')).data).toMatchObject({ steps: [], rewards: [] })
+      await http().startSession('idle')
+      expect((await http().get('/v1/sessions/idle/trajectory')).data).toMatchObject({ steps: [], rewards: [] })
     })
   })
 
@@ -132,16 +122,16 @@ describe('trajectories over HTTP', () => {
       '/v1/trajectories/export?cursor=x',
       '/v1/trajectories/export?reward_key=%20',
     ]
-    for (const url of urls) expect([url, (await http.get(url)).statusCode]).toEqual([url, 400])
-    const leap = await http.get('/v1/trajectories?created_after=2016-12-31T23:59:60Z')
+    for (const url of urls) expect([url, (await http().get(url)).statusCode]).toEqual([url, 400])
+    const leap = await http().get('/v1/trajectories?created_after=2016-12-31T23:59:60Z')
     expect([leap.statusCode, leap.data.code]).toEqual([422, 'request.invalid_moment'])
   })
 
   it('T1: a session of another tenant is the same 404 as a missing one, and is in no list and no export', async () => {
-    const { key: theirs } = await test.makeKey()
+    const { key: theirs } = await app().makeKey()
     const shown = async (session: string) => {
-      const read = await createHttp(test, theirs).get(`/v1/sessions/${session}/trajectory`)
-      const attached = await test.request(theirs, {
+      const read = await createHttp(app(), theirs).get(`/v1/sessions/${session}/trajectory`)
+      const attached = await app().request(theirs, {
         method: 'POST',
         url: `/v1/sessions/${session}/rewards`,
         payload: { key: 'default', value: 1 },
@@ -150,20 +140,20 @@ describe('trajectories over HTTP', () => {
     }
     expect(await shown('seen')).toEqual(await shown('missing'))
     expect((await shown('seen'))[0]?.[0]).toBe(404)
-    expect((await createHttp(test, theirs).get('/v1/trajectories')).data.data).toEqual([])
-    expect((await createHttp(test, theirs).get('/v1/trajectories/export')).payload).toBe('')
+    expect((await createHttp(app(), theirs).get('/v1/trajectories')).data.data).toEqual([])
+    expect((await createHttp(app(), theirs).get('/v1/trajectories/export')).payload).toBe('')
   })
 
   it('T5: needs a key, and trajectory:read or trajectory:write', async () => {
-    const { key: reader } = await test.makeKey({ tenantId: http.tenantId, scopes: ['trajectory:read'] })
-    const { key: writer } = await test.makeKey({ tenantId: http.tenantId, scopes: ['trajectory:write'] })
+    const { key: reader } = await app().makeKey({ tenantId: http().tenantId, scopes: ['trajectory:read'] })
+    const { key: writer } = await app().makeKey({ tenantId: http().tenantId, scopes: ['trajectory:write'] })
     const payload = { key: 'default', value: 1 }
     const attach = { method: 'POST' as const, url: '/v1/sessions/seen/rewards', payload }
     for (const url of ['/v1/sessions/seen/trajectory', '/v1/trajectories', '/v1/trajectories/export']) {
-      const codes = await Promise.all([null, writer, reader].map((as) => test.request(as, { url })))
+      const codes = await Promise.all([null, writer, reader].map((as) => app().request(as, { url })))
       expect([url, ...codes.map(({ statusCode }) => statusCode)]).toEqual([url, 401, 403, 200])
     }
-    const attached = await Promise.all([null, reader, writer].map((as) => test.request(as, attach)))
+    const attached = await Promise.all([null, reader, writer].map((as) => app().request(as, attach)))
     expect(attached.map(({ statusCode }) => statusCode)).toEqual([401, 403, 201])
   })
 })

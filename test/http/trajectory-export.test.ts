@@ -1,32 +1,22 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
-import { createScriptedPolicy } from '../support/scripted-policy.ts'
-import { addOutput, createTrajectoryHttp, linesOf, type TrajectoryHttp } from '../support/trajectory-http.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { addOutput, linesOf, useTrajectories } from '../support/trajectory-http.ts'
 
 describe('the export of trajectories', () => {
-  let test: TestApp
-  let http: TrajectoryHttp
-  const policy = createScriptedPolicy()
-
-  beforeAll(async () => {
-    test = await createTestApp({ model: policy.model })
-    http = await createTrajectoryHttp(test, policy)
-  })
-  afterAll(() => test.close())
+  const { policy, http } = useTrajectories()
 
   describe('exportTrajectories', () => {
     beforeAll(async () => {
-      await http.startSession('exp-1', 'exporter')
-      await http.run('exp-1', [addOutput('One'), '<answer>a</answer>'])
-      await http.call('exp-1', 'A step that no model took')
-      await http.run('exp-1', ['<answer>b</answer>'])
-      await http.startSession('exp-2', 'exporter')
-      await http.run('exp-2', ['<answer>c</answer>'], false)
-      await http.reward('exp-1', { key: 'judge', value: 0.25, parts: { task: 0.5 } })
+      await http().startSession('exp-1', 'exporter')
+      await http().run('exp-1', [addOutput('One'), '<answer>a</answer>'])
+      await http().call('exp-1', 'A step that no model took')
+      await http().run('exp-1', ['<answer>b</answer>'])
+      await http().startSession('exp-2', 'exporter')
+      await http().run('exp-2', ['<answer>c</answer>'], false)
+      await http().reward('exp-1', { key: 'judge', value: 0.25, parts: { task: 0.5 } })
     })
 
     it('gives one step record for each call of the policy', async () => {
-      const response = await http.get('/v1/trajectories/export?agent_id=exporter')
+      const response = await http().get('/v1/trajectories/export?agent_id=exporter')
       expect([response.statusCode, response.headers['content-type']]).toEqual([200, 'application/x-ndjson'])
       const records = linesOf(response.payload)
       const places = records.map(({ session_id: id, run, step, is_last_step: last, tools }) => [
@@ -69,17 +59,17 @@ describe('the export of trajectories', () => {
     })
 
     it('gives a call without tokens too, and says that it cannot be learned from', async () => {
-      const record = (await http.exported('?agent_id=exporter')).at(-1)
+      const record = (await http().exported('?agent_id=exporter')).at(-1)
       expect(record).toMatchObject({ trainable: false, token_ids: null, logprobs: null, reward: null })
       expect(record?.unusable).toEqual(expect.stringContaining('no token ids'))
     })
 
     it('carries the reward of the key asked for; unasked that of default, else of the only key, else none', async () => {
-      const rewardOf = async (query = '') => (await http.exported(`?agent_id=exporter${query}`))[0]?.reward
+      const rewardOf = async (query = '') => (await http().exported(`?agent_id=exporter${query}`))[0]?.reward
       expect(await rewardOf()).toBe(0.25)
-      await http.reward('exp-1', { key: 'second', value: 0.5 })
+      await http().reward('exp-1', { key: 'second', value: 0.5 })
       expect(await rewardOf()).toBeNull()
-      await http.reward('exp-1', { key: 'default', value: 0.75 })
+      await http().reward('exp-1', { key: 'default', value: 0.75 })
       expect(await rewardOf()).toBe(0.75)
       expect(await rewardOf('&reward_key=second')).toBe(0.5)
       expect(await rewardOf('&reward_key=nobody')).toBeNull()
@@ -87,7 +77,7 @@ describe('the export of trajectories', () => {
 
     it('takes the filters of the list', async () => {
       const idsOf = async (query: string) => [
-        ...new Set((await http.exported(`?agent_id=exporter&${query}`)).map(({ session_id: id }) => id)),
+        ...new Set((await http().exported(`?agent_id=exporter&${query}`)).map(({ session_id: id }) => id)),
       ]
       expect(await idsOf('door=http')).toEqual(['exp-1'])
       expect(await idsOf('has_reward=false')).toEqual(['exp-2'])

@@ -1,26 +1,16 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createTestApp, type TestApp } from '../support/app.ts'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { createHttp } from '../support/http.ts'
-import { createScriptedPolicy } from '../support/scripted-policy.ts'
-import { type Body, createTrajectoryHttp, type TrajectoryHttp } from '../support/trajectory-http.ts'
+import { type Body, useTrajectories } from '../support/trajectory-http.ts'
 
 describe('the list of trajectories', () => {
-  let test: TestApp
-  let http: TrajectoryHttp
-  const policy = createScriptedPolicy()
-
-  beforeAll(async () => {
-    test = await createTestApp({ model: policy.model })
-    http = await createTrajectoryHttp(test, policy)
-  })
-  afterAll(() => test.close())
+  const { app, http } = useTrajectories()
 
   describe('listTrajectories', () => {
-    const idsOf = async (query: string, as = http.key) => {
+    const idsOf = async (query: string, as = http().key) => {
       const ids: unknown[] = []
       let cursor = ''
       do {
-        const { data } = await createHttp(test, as).get(`/v1/trajectories?limit=2&${query}${cursor}`)
+        const { data } = await createHttp(app(), as).get(`/v1/trajectories?limit=2&${query}${cursor}`)
         ids.push(...(data.data as unknown as Body[]).map(({ session_id: id }) => id))
         cursor = data.next_cursor === null ? '' : `&cursor=${data.next_cursor}`
       } while (cursor !== '')
@@ -29,17 +19,17 @@ describe('the list of trajectories', () => {
 
     beforeAll(async () => {
       for (const [at, agent] of ['lister', 'lister', 'lister', 'other'].entries()) {
-        await http.startSession(`list-${at}`, agent)
-        await http.call(`list-${at}`, `Fact ${at}`)
+        await http().startSession(`list-${at}`, agent)
+        await http().call(`list-${at}`, `Fact ${at}`)
       }
-      await http.startSession('list-idle', 'lister')
-      await http.run('list-1', ['<answer>Yes.</answer>'])
-      await http.reward('list-2', { key: 'judge', value: -1 })
-      await http.reward('list-2', { key: 'default', value: 2 })
+      await http().startSession('list-idle', 'lister')
+      await http().run('list-1', ['<answer>Yes.</answer>'])
+      await http().reward('list-2', { key: 'judge', value: -1 })
+      await http().reward('list-2', { key: 'default', value: 2 })
     })
 
     it('gives a summary of each', async () => {
-      const { statusCode, data } = await http.get('/v1/trajectories?agent_id=lister')
+      const { statusCode, data } = await http().get('/v1/trajectories?agent_id=lister')
       expect(statusCode).toBe(200)
       const summaries = data.data as unknown as Body[]
       expect(summaries.map(({ session_id: id }) => id)).toEqual(['list-0', 'list-1', 'list-2'])
@@ -70,13 +60,13 @@ describe('the list of trajectories', () => {
     })
 
     it('shows a key that is bound to agents theirs alone, by every operation', async () => {
-      const { key: bound } = await test.makeKey({ tenantId: http.tenantId, agentIds: ['other'] })
+      const { key: bound } = await app().makeKey({ tenantId: http().tenantId, agentIds: ['other'] })
       expect(await idsOf('', bound)).toEqual(['list-3'])
       expect(await idsOf('agent_id=lister', bound)).toEqual([])
-      expect((await createHttp(test, bound).get('/v1/sessions/list-1/trajectory')).statusCode).toBe(404)
-      expect((await createHttp(test, bound).get('/v1/trajectories/export')).payload).toBe('')
+      expect((await createHttp(app(), bound).get('/v1/sessions/list-1/trajectory')).statusCode).toBe(404)
+      expect((await createHttp(app(), bound).get('/v1/trajectories/export')).payload).toBe('')
       const attach = (session: string) =>
-        test.request(bound, {
+        app().request(bound, {
           method: 'POST',
           url: `/v1/sessions/${session}/rewards`,
           payload: { key: 'bound', value: 1 },

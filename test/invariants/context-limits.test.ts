@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { contextOf } from '../../src/modules/context/apply-plan.ts'
 import { filterCandidates, planFilter } from '../../src/modules/context/plan-filter.ts'
 import { planSummary, selectSummarySpan, summaryTokensMax } from '../../src/modules/context/plan-summary.ts'
 import { renderContent } from '../../src/modules/context/render-context.ts'
 import { toolUnitsOf } from '../../src/modules/context/tool-units.ts'
+import { contextOf } from '../support/context-history.ts'
 import {
   countText,
   countTokens,

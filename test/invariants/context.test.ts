@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { applyPlan, type ContextHistory, contextOf } from '../../src/modules/context/apply-plan.ts'
 import { orderForModel, sumTokens } from '../../src/modules/context/edit-cost.ts'
 import { planUndo } from '../../src/modules/context/plan-undo.ts'
 import { renderContent, renderContext } from '../../src/modules/context/render-context.ts'
 import { currentQueryOf } from '../../src/modules/context/tool-units.ts'
+import { applyPlan, type ContextHistory, contextOf } from '../support/context-history.ts'
 import { callerOf, countTokens, operations, planOf, runHistory, type Transition } from '../support/context-model.ts'
 
 const everyTransition = (check: (transition: Transition) => void) =>
@@ -80,7 +80,7 @@ describe('context', () => {
 
   it('C2: rendered, every result follows its call and only a call at the very end is open', () => {
     everyEnd((history) => {
-      const { messages } = renderContext(contextOf(history))
+      const messages = renderContext(contextOf(history))
       let open: string[] = []
       for (const message of messages) {
         if (message.role === 'tool') expect(open).toContain(message.tool_call_id)

@@ -4,6 +4,7 @@ import pino from 'pino'
 import { type AppOptions, createApp } from '../../src/app.ts'
 import { createMetrics } from '../../src/http/metrics.ts'
 import { createOperatorSecret, hashOf } from '../../src/modules/tenant/key-secret.ts'
+import { noQuotas } from '../../src/modules/tenant/tenant-types.ts'
 import { type Scope, tenantScopes } from '../../src/shared/caller.ts'
 import { createConformance } from './conformance.ts'
 import { createTestModules, type ModuleOverrides, type TestModules } from './modules.ts'
@@ -26,8 +27,6 @@ export type TestApp = {
   request(key: string | null, options: InjectOptions): Promise<Answer>
   close(): Promise<void>
 }
-
-const noQuotas = { requestsPerSecond: null, memoriesMax: null, storedBytesMax: null, modelTokensPerDayMax: null }
 
 export type TestAppOverrides = ModuleOverrides & { readonly app?: Partial<AppOptions> }
 

@@ -1,13 +1,6 @@
 /** Contexts as test data, and random histories of them: what a client, a policy and an operator may do, in any order. */
 import fc from 'fast-check'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
-import {
-  applyAppend,
-  applyPlan,
-  type ContextHistory,
-  contextOf,
-  emptyHistory,
-} from '../../src/modules/context/apply-plan.ts'
 import type { Context, EditPlan, MessageToolCall, Refusal } from '../../src/modules/context/context-types.ts'
 import { type NewMessage, planAppend } from '../../src/modules/context/plan-append.ts'
 import { planFilter } from '../../src/modules/context/plan-filter.ts'
@@ -16,6 +9,7 @@ import { planReset } from '../../src/modules/context/plan-reset.ts'
 import { planSummary, selectSummarySpan } from '../../src/modules/context/plan-summary.ts'
 import { planUndo } from '../../src/modules/context/plan-undo.ts'
 import type { CreateId } from '../../src/shared/ids.ts'
+import { applyAppend, applyPlan, type ContextHistory, contextOf, emptyHistory } from './context-history.ts'
 
 export const { countMessage: countTokens, countText } = createEstimatingTokenizer()
 

@@ -1,6 +1,6 @@
-/** Requests of one key, and what tests of every operation look at. */
-import { expect } from 'vitest'
-import type { Answer, TestApp } from './app.ts'
+/** An app and requests of one key to it, and what tests of every operation look at. */
+import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
+import { type Answer, createTestApp, type TestApp } from './app.ts'
 
 type Headers = Readonly<Record<string, string>>
 
@@ -19,7 +19,57 @@ export const createHttp = (test: Pick<TestApp, 'request'>, key: string | null): 
   patch: (url, payload, headers = {}) => test.request(key, { method: 'PATCH', url, payload, headers }),
 })
 
+/** An app for the tests of a `describe`, opened before them and closed after, and requests of a tenant's key to it. */
+export const useAppOf = <App extends TestApp>(open: () => Promise<App>) => {
+  let test: App
+  let own: Http
+  beforeAll(async () => {
+    test = await open()
+    own = createHttp(test, (await test.makeKey()).key)
+  })
+  afterAll(() => test.close())
+  const http: Http = {
+    get: (...request) => own.get(...request),
+    delete: (...request) => own.delete(...request),
+    post: (...request) => own.post(...request),
+    patch: (...request) => own.patch(...request),
+  }
+  return { http, app: (): App => test }
+}
+
+export const useApp = () => useAppOf(() => createTestApp())
+
+/** A session for each test, of an agent of its own. */
+export const useSessions = (http: Http, name: string) => {
+  let count = 0
+  const [sessionId, agentId] = [() => `${name}-${count}`, () => `agent-${count}`]
+  beforeEach(async () => {
+    count += 1
+    expectStatus(await http.post('/v1/sessions', { agent_id: agentId(), session_id: sessionId() }), 201)
+  })
+  return {
+    sessionId,
+    agentId,
+    session: () => `/v1/sessions/${sessionId()}`,
+    agent: () => `/v1/agents/${agentId()}`,
+  }
+}
+
 export const codeOf = ({ statusCode, data }: Answer): readonly [number, unknown] => [statusCode, data.code]
+
+/** A problem document as RFC 9457 and the contract want it. */
+export const expectProblem = (
+  answer: Pick<Answer, 'statusCode' | 'headers' | 'data'>,
+  status: number,
+  code: string,
+): void => {
+  expect([answer.statusCode, answer.data.code]).toEqual([status, code])
+  expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/)
+  expect(answer.data).toMatchObject({ type: `docs/errors.md#${code.replace('.', '')}`, status })
+  expect(answer.data.title).toEqual(expect.any(String))
+  expect(answer.data.detail).toMatch(/\.$/)
+  expect(answer.data.request_id).toBe(answer.headers['x-request-id'])
+}
 
 export const anyVersion = { 'if-match': '*' }
 export const once = (key: string): Headers => ({ 'idempotency-key': key })

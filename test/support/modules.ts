@@ -51,7 +51,7 @@ export const testSettings: Settings = {
   indexRestMs: 0,
   maintenanceIntervalMs: 60_000,
   summaryTimeoutMs: 5_000,
-  policyResumeMs: 200,
+  policyResumeMs: 3_000,
 }
 
 export type ModuleOverrides = {

@@ -1,7 +1,8 @@
 /** Sessions, calls, rewards and runs of one tenant over HTTP, for tests of trajectories. */
-import type { Answer, TestApp } from './app.ts'
+import { afterAll, beforeAll } from 'vitest'
+import { type Answer, createTestApp, type TestApp } from './app.ts'
 import { createHttp, type Http } from './http.ts'
-import type { createScriptedPolicy } from './scripted-policy.ts'
+import { createScriptedPolicy } from './scripted-policy.ts'
 
 export type Body = Readonly<Record<string, unknown>>
 
@@ -26,7 +27,7 @@ export type TrajectoryHttp = Http & {
   exported(query?: string): Promise<readonly Body[]>
 }
 
-export const createTrajectoryHttp = async (
+const createTrajectoryHttp = async (
   test: TestApp,
   policy: ReturnType<typeof createScriptedPolicy>,
 ): Promise<TrajectoryHttp> => {
@@ -49,4 +50,17 @@ export const createTrajectoryHttp = async (
       policy.run(test.modules, caller, { sessionId, script: texts.map((text) => ({ text, hasTokens })) }),
     exported: async (query = '') => linesOf((await http.get(`/v1/trajectories/export${query}`)).payload),
   }
+}
+
+/** The same for the tests of a `describe`, with an app whose policy is scripted. */
+export const useTrajectories = () => {
+  const policy = createScriptedPolicy()
+  let test: TestApp
+  let own: TrajectoryHttp
+  beforeAll(async () => {
+    test = await createTestApp({ model: policy.model })
+    own = await createTrajectoryHttp(test, policy)
+  })
+  afterAll(() => test.close())
+  return { policy, app: () => test, http: () => own }
 }

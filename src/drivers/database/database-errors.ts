@@ -18,7 +18,8 @@ const tenantNotActiveState = 'AM001'
 /** Connection exceptions, resources, operator intervention: the server is away or on its way out. */
 const isUnavailableState = (state: string) => /^(08|53|57|58)/.test(state)
 
-const stateOf = (error: unknown): string | undefined => {
+/** The SQLSTATE; undefined for what the server did not say, such as errors of the socket. */
+export const stateOf = (error: unknown): string | undefined => {
   const code = (error as { code?: unknown } | null)?.code
   // Five characters with a digit among them: EPIPE and EPERM are errors of the socket.
   return typeof code === 'string' && /^(?=.*\d)[0-9A-Z]{5}$/.test(code) ? code : undefined

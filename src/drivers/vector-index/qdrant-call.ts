@@ -2,18 +2,14 @@
  * One exchange with Qdrant: a deadline, one more try where that can help, and a breaker, so that a server that is away
  * costs a request microseconds and not a deadline. Everything the driver asks for may be asked twice: writes name their
  * points and carry their condition.
- *
- * The breaker counts failures in a row. Up to `failuresMax` everything is let through; from then on one call each
- * `cooldownMs` is, and the rest fail at once; the first answer of any kind closes it again.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
+import { createBreaker } from '../calls/breaker.ts'
 import { vectorIndexMisbehaved, vectorIndexUnavailable } from './vector-index-errors.ts'
 
-const failuresMax = 3
-const cooldownMs = 1_000
 const retryAfterMs = 25
 
 export type CallLimits = { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }
@@ -65,31 +61,8 @@ const isWorthAnotherTry = (error: unknown): boolean => {
 /** Why the signal aborted: as it is, or as a missed deadline of the index when the caller's time ran out. */
 const abortErrorOf = ({ reason }: AbortSignal): unknown => (isMissedDeadline(reason) ? translate(reason) : reason)
 
-const createBreaker = (clock: Clock, logger: Logger) => {
-  let failures = 0
-  let blockedUntilMs = 0
-  return {
-    ensureMayCall: (): void => {
-      if (failures < failuresMax) return
-      if (clock.nowMs() < blockedUntilMs)
-        throw vectorIndexUnavailable('Qdrant did not answer the last calls; it is tried again within a second.')
-      blockedUntilMs = clock.nowMs() + cooldownMs
-    },
-    noteAnswer: (): void => {
-      if (failures >= failuresMax) logger.info('Qdrant answers again')
-      failures = 0
-    },
-    noteFailure: (error: AppError): void => {
-      failures += 1
-      if (failures !== failuresMax) return
-      blockedUntilMs = clock.nowMs() + cooldownMs
-      logger.warn({ err: error }, 'Qdrant does not answer; calls fail at once until it does')
-    },
-  }
-}
-
 export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logger }): QdrantCall => {
-  const breaker = createBreaker(clock, logger)
+  const breaker = createBreaker({ server: 'Qdrant', unavailable: vectorIndexUnavailable, clock, logger })
 
   const exchangeOnce = async <T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> => {
     const { result } = (await exchange({ signal })).data

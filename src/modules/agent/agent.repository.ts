@@ -1,19 +1,13 @@
 import type { TenantTransaction } from '../../ports/database.ts'
 import { sql } from '../../shared/sql.ts'
+import type { AgentDefaultsBody } from './agent.schemas.ts'
+import { fromDefaultsBody, toDefaultsBody } from './agent-body.ts'
 import type { Agent, AgentDefaults } from './agent-types.ts'
-
-type StoredDefaults = {
-  readonly budget_tokens?: number
-  readonly filter_threshold?: number
-  readonly top_k?: number
-  readonly duplicate_threshold?: number
-  readonly memory_ttl_seconds?: number
-}
 
 type AgentRow = {
   readonly agent_id: string
   readonly metadata: Record<string, unknown>
-  readonly defaults: StoredDefaults
+  readonly defaults: AgentDefaultsBody
   readonly memory_count: number
   readonly session_count: number
   readonly memory_tokens: number
@@ -24,32 +18,10 @@ type AgentRow = {
   readonly updated_at: string
 }
 
-/** Without the keys that have no value, so that absent and undefined are one thing. */
-const compact = <T extends object>(value: T): T =>
-  Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined && entry !== null)) as T
-
-const toDefaults = (stored: StoredDefaults): AgentDefaults =>
-  compact({
-    budgetTokens: stored.budget_tokens,
-    filterThreshold: stored.filter_threshold,
-    topK: stored.top_k,
-    duplicateThreshold: stored.duplicate_threshold,
-    memoryTtlSeconds: stored.memory_ttl_seconds,
-  }) as AgentDefaults
-
-const toStoredDefaults = (defaults: AgentDefaults): StoredDefaults =>
-  compact({
-    budget_tokens: defaults.budgetTokens,
-    filter_threshold: defaults.filterThreshold,
-    top_k: defaults.topK,
-    duplicate_threshold: defaults.duplicateThreshold,
-    memory_ttl_seconds: defaults.memoryTtlSeconds,
-  }) as StoredDefaults
-
 const toAgent = (row: AgentRow): Agent => ({
   agentId: row.agent_id,
   metadata: row.metadata,
-  defaults: toDefaults(row.defaults),
+  defaults: fromDefaultsBody(row.defaults),
   memoryCount: row.memory_count,
   sessionCount: row.session_count,
   memoryTokens: row.memory_tokens,
@@ -106,7 +78,7 @@ export const updateAgent = async (
 ): Promise<Agent | null> => {
   const rows = await tx.query<AgentRow>(sql`
     update agent set metadata = coalesce(${metadata === null ? null : JSON.stringify(metadata)}::jsonb, metadata),
-      defaults = coalesce(${defaults === null ? null : JSON.stringify(toStoredDefaults(defaults))}::jsonb, defaults),
+      defaults = coalesce(${defaults === null ? null : JSON.stringify(toDefaultsBody(defaults))}::jsonb, defaults),
       updated_at = now()
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning *`)
   return rows[0] === undefined ? null : toAgent(rows[0])

@@ -3,7 +3,7 @@ import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,
   pageComponent,
-  pageQuery,
+  pageQuerySchema,
   pageRequestOf,
   problems,
   toPageBody,
@@ -12,51 +12,12 @@ import {
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
 import { ensureMetadata } from '../../shared/metadata.ts'
 import { refTo } from '../../shared/schema.ts'
-import { type AgentChangeBody, type AgentDefaultsBody, agentComponents } from './agent.schemas.ts'
+import { type AgentChangeBody, agentComponents } from './agent.schemas.ts'
 import type { AgentService } from './agent.service.ts'
-import type { Agent, AgentDefaults, Erasure } from './agent-types.ts'
+import { fromDefaultsBody, toAgentBody, toErasureBody } from './agent-body.ts'
 
 const agentParams = Type.Object({ agent_id: Type.String({ pattern: clientIdPattern }) })
 const erasureParams = Type.Object({ erasure_id: Type.String({ pattern: idPattern('era') }) })
-const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
-
-const toDefaultsBody = (defaults: AgentDefaults): AgentDefaultsBody => ({
-  ...(defaults.budgetTokens === undefined ? {} : { budget_tokens: defaults.budgetTokens }),
-  ...(defaults.filterThreshold === undefined ? {} : { filter_threshold: defaults.filterThreshold }),
-  ...(defaults.topK === undefined ? {} : { top_k: defaults.topK }),
-  ...(defaults.duplicateThreshold === undefined ? {} : { duplicate_threshold: defaults.duplicateThreshold }),
-  ...(defaults.memoryTtlSeconds === undefined ? {} : { memory_ttl_seconds: defaults.memoryTtlSeconds }),
-})
-
-const fromDefaultsBody = (body: AgentDefaultsBody): AgentDefaults => ({
-  ...(body.budget_tokens === undefined ? {} : { budgetTokens: body.budget_tokens }),
-  ...(body.filter_threshold === undefined ? {} : { filterThreshold: body.filter_threshold }),
-  ...(body.top_k === undefined ? {} : { topK: body.top_k }),
-  ...(body.duplicate_threshold === undefined ? {} : { duplicateThreshold: body.duplicate_threshold }),
-  ...(body.memory_ttl_seconds === undefined ? {} : { memoryTtlSeconds: body.memory_ttl_seconds }),
-})
-
-const toAgentBody = (agent: Agent) => ({
-  agent_id: agent.agentId,
-  metadata: agent.metadata,
-  defaults: toDefaultsBody(agent.defaults),
-  memory_count: agent.memoryCount,
-  session_count: agent.sessionCount,
-  memory_tokens: agent.memoryTokens,
-  revision: agent.revision,
-  index_lag: agent.indexLag,
-  created_at: agent.createdAt,
-  updated_at: agent.updatedAt,
-})
-
-const toErasureBody = (erasure: Erasure) => ({
-  erasure_id: erasure.erasureId,
-  agent_id: erasure.agentId,
-  status: erasure.status,
-  requested_at: erasure.requestedAt,
-  ...(erasure.completedAt === null ? {} : { completed_at: erasure.completedAt }),
-  stores: erasure.stores,
-})
 
 export const registerAgentRoutes = (app: App, { agents }: { agents: AgentService }): void => {
   for (const component of [...agentComponents, pageComponent('Agent')]) app.addSchema(component)

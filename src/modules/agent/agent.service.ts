@@ -60,7 +60,7 @@ export const createAgentService = (options: AgentServiceOptions) => {
         (tx) => listAgents(tx, { after, limit: limit + 1, only: caller.agentIds }),
         caller,
       )
-      return pageOf(rows, { list: 'agents', limit, keysOf: (agent) => [agent.agentId], map: (agent) => agent })
+      return pageOf(rows, { list: 'agents', limit, keysOf: (agent) => [agent.agentId] })
     },
 
     get: async (caller: Caller, agentId: string): Promise<Agent> => {

@@ -35,7 +35,7 @@ const chatHeaders = Type.Object({
 
 const headerOf = (value: string | string[] | undefined): string | null => (typeof value === 'string' ? value : null)
 
-/** @throws AppError `chat.session_missing` (400), `auth.scope_missing` (403) */
+/** @throws AppError `chat.session_missing` (400) */
 const placeOf = (request: FastifyRequest): Pick<ChatRequest, 'sessionId' | 'agentId'> => {
   const sessionId = headerOf(request.headers['agemem-session'])
   const agentId = headerOf(request.headers['agemem-agent'])

@@ -2,7 +2,8 @@ import type { FieldError } from '../../shared/errors.ts'
 import { toSnakeCase } from '../../shared/snake-case.ts'
 import { messageBytesMax, type NewMessageBody } from '../session/session.schemas.ts'
 import { messageInvalid, messageTooLarge } from './context.errors.ts'
-import type { StoredEdit, StoredMessage } from './context.repository.ts'
+import type { StoredMessage } from './context.repository.ts'
+import type { StoredEdit } from './context-edit.repository.ts'
 import type { NewMessage } from './plan-append.ts'
 
 export const toMessageBody = (message: StoredMessage) => ({

@@ -11,7 +11,8 @@ import { findSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
 import type { Session } from '../session/session-types.ts'
 import { editNotFound, refused } from './context.errors.ts'
-import { findEdit, findMessages, listEdits, type StoredEdit } from './context.repository.ts'
+import { findMessages } from './context.repository.ts'
+import { findEdit, listEdits, type StoredEdit } from './context-edit.repository.ts'
 import type { ContextStore, ExpectedContext } from './context-store.ts'
 import type { Context, PlannedEdit, Refusal, Unchanged } from './context-types.ts'
 import { planReset } from './plan-reset.ts'
@@ -24,7 +25,7 @@ export type ContextEditsOptions = {
 }
 
 export const createContextEdits = ({ database, idempotency, store }: ContextEditsOptions) => {
-  const { readContext, readSnapshot, lockOpen, applyEdit } = store
+  const { readContext, readSession, lockOpen, applyEdit } = store
 
   /** Plans and applies under the session's lock: for edits that need no slow preparation. */
   const editLocked = async (
@@ -39,7 +40,7 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
       plan: (tx: TenantTransaction, context: Context) => Promise<PlannedEdit | Unchanged | Refusal>
     },
   ): Promise<{ readonly edit: StoredEdit | null; readonly session: Session }> => {
-    const { agentId } = (await readSnapshot(caller, sessionId)).session
+    const { agentId } = await readSession(caller, sessionId)
     return idempotency.runOnce(caller, {
       agentId,
       operation: (commit) =>
@@ -91,7 +92,7 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
         },
         caller,
       )
-      return pageOf(rows, { list, limit, keysOf: (edit) => [edit.contextVersion], map: (edit) => edit })
+      return pageOf(rows, { list, limit, keysOf: (edit) => [edit.contextVersion] })
     },
   }
 }

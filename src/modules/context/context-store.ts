@@ -14,14 +14,13 @@ import { ensureReachable } from '../session/session.service.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import { contextConflict, contextVersionMismatch, refused } from './context.errors.ts'
 import {
-  insertEdit,
   insertMessages,
-  markUndone,
   moveMessages,
+  readContextCalls,
   readContextMessages,
-  type StoredEdit,
   type StoredMessage,
 } from './context.repository.ts'
+import { insertEdit, markUndone, type StoredEdit } from './context-edit.repository.ts'
 import type { Context, EditPlan } from './context-types.ts'
 import { type NewMessage, planAppend } from './plan-append.ts'
 
@@ -42,13 +41,26 @@ export type ContextStoreOptions = {
 
 export type ContextStore = ReturnType<typeof createContextStore>
 
-const readContext = async (tx: TenantTransaction, session: StoredSession): Promise<Context> => ({
-  version: session.context.version,
-  tokens: session.context.tokens,
-  budgetTokens: session.context.budgetTokens,
-  nextSequence: session.nextSequence,
-  messages: await readContextMessages(tx, session.sessionId),
+const contextOf = ({ context, nextSequence }: StoredSession, messages: Context['messages']): Context => ({
+  version: context.version,
+  tokens: context.tokens,
+  budgetTokens: context.budgetTokens,
+  nextSequence,
+  messages,
 })
+
+const readContext = async (tx: TenantTransaction, session: StoredSession): Promise<Context> =>
+  contextOf(session, await readContextMessages(tx, session.sessionId))
+
+/** What an append is planned on: only a tool message has to fit what stands in the context, and only calls and results. */
+const readForAppend = async (
+  tx: TenantTransaction,
+  session: StoredSession,
+  messages: readonly NewMessage[],
+): Promise<Context> => {
+  const needsCalls = messages.some(({ role }) => role === 'tool')
+  return contextOf(session, needsCalls ? await readContextCalls(tx, session.sessionId) : [])
+}
 
 const ensureOpen = (session: StoredSession): StoredSession => {
   if (session.status === 'closed') throw sessionClosed()
@@ -61,15 +73,18 @@ const ensureExpected = (session: StoredSession, expected: ExpectedContext): void
 }
 
 export const createContextStore = ({ database, tokenizer, createId }: ContextStoreOptions) => {
-  const readSnapshot = async (caller: Caller, sessionId: string): Promise<Snapshot> =>
-    database.read(
+  const readSession = async (caller: Caller, sessionId: string): Promise<StoredSession> =>
+    ensureReachable(caller, await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller))
+
+  const readSnapshot = async (caller: Caller, sessionId: string): Promise<Snapshot> => {
+    const [found, messages] = await database.read(
       caller.tenantId,
-      async (tx) => {
-        const session = ensureReachable(caller, await findSession(tx, sessionId))
-        return { session, context: await readContext(tx, session) }
-      },
+      (tx) => Promise.all([findSession(tx, sessionId), readContextMessages(tx, sessionId)]),
       caller,
     )
+    const session = ensureReachable(caller, found)
+    return { session, context: contextOf(session, messages) }
+  }
 
   const lockOpen = async (
     tx: TenantTransaction,
@@ -95,11 +110,13 @@ export const createContextStore = ({ database, tokenizer, createId }: ContextSto
     if (session === null) throw contextConflict()
     const editId = createId('edt')
     const { version } = session.context
-    await moveMessages(tx, { sessionId, editId, removed: plan.removed, restoredMessageIds: plan.restoredMessageIds })
-    if (plan.added.length > 0) await insertMessages(tx, { sessionId, messages: plan.added, enteredVersion: version })
-    if (plan.details.kind === 'undo')
-      await markUndone(tx, { sessionId, editId: plan.details.undoneEditId, undoneBy: editId })
-    const edit = await insertEdit(tx, { sessionId, editId, contextVersion: version, plan })
+    const { removed, restoredMessageIds, added, details } = plan
+    const [edit] = await Promise.all([
+      insertEdit(tx, { sessionId, editId, contextVersion: version, plan }),
+      moveMessages(tx, { sessionId, editId, removed, restoredMessageIds }),
+      added.length > 0 && insertMessages(tx, { sessionId, messages: added, enteredVersion: version }),
+      details.kind === 'undo' && markUndone(tx, { sessionId, editId: details.undoneEditId, undoneBy: editId }),
+    ])
     return { edit, context: session.context }
   }
 
@@ -109,26 +126,23 @@ export const createContextStore = ({ database, tokenizer, createId }: ContextSto
     session: StoredSession,
     messages: readonly NewMessage[],
   ): Promise<Appended> => {
-    const context = await readContext(tx, session)
+    const context = await readForAppend(tx, session, messages)
     const planned = planAppend(context, { messages, countTokens: tokenizer.countMessage, createId })
     if (planned.outcome === 'refused') throw refused(planned)
-    const advanced = await advanceContext(tx, {
-      sessionId: session.sessionId,
-      fromVersion: context.version,
-      tokens: planned.tokensAfter,
-      messagesAdded: planned.added.length,
-    })
+    const { sessionId } = session
+    const { added, tokensAfter: tokens } = planned
+    const [advanced, stored] = await Promise.all([
+      advanceContext(tx, { sessionId, fromVersion: context.version, tokens, messagesAdded: added.length }),
+      insertMessages(tx, { sessionId, messages: added, enteredVersion: context.version + 1 }),
+    ])
     if (advanced === null) throw contextConflict()
-    const stored = await insertMessages(tx, {
-      sessionId: session.sessionId,
-      messages: planned.added,
-      enteredVersion: advanced.context.version,
-    })
     return { messages: stored, session: advanced }
   }
 
   return {
     readContext,
+    /** @throws AppError `session.not_found` (404) */
+    readSession,
     readSnapshot,
     /** @throws AppError `context.version_mismatch` */
     ensureExpected,

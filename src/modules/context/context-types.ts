@@ -105,7 +105,6 @@ export type EditPlan = {
 }
 
 export type RefusalCode =
-  | 'tool.invalid_arguments'
   | 'context.nothing_to_summarize'
   | 'context.summary_empty'
   | 'context.summary_not_shorter'

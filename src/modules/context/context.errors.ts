@@ -2,7 +2,6 @@ import { AppError, type FieldError } from '../../shared/errors.ts'
 import type { Refusal, RefusalCode } from './context-types.ts'
 
 const statusOf: Record<RefusalCode, number> = {
-  'tool.invalid_arguments': 422,
   'context.nothing_to_summarize': 422,
   'context.summary_empty': 422,
   'context.summary_not_shorter': 422,

@@ -4,7 +4,7 @@ import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,
   pageComponent,
-  pageQuery,
+  pageQuerySchema,
   pageRequestOf,
   problems,
   toPageBody,
@@ -29,7 +29,6 @@ const editParams = Type.Object({
   session_id: Type.String({ pattern: clientIdPattern }),
   edit_id: Type.String({ pattern: idPattern('edt') }),
 })
-const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
 
 export type ContextRoutesDependencies = {
   readonly contexts: ContextService
@@ -131,10 +130,11 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
     },
     handler: async (request, reply) => {
       const { session, context } = await contexts.readSnapshot(callerOf(request), request.params.session_id)
-      const { messages } = renderContext(context)
-      return reply
-        .header('ETag', etagOf(context.version))
-        .send({ ...toMeasureBody(session.context), token_count_source: tokenCountSource, messages })
+      return reply.header('ETag', etagOf(context.version)).send({
+        ...toMeasureBody(session.context),
+        token_count_source: tokenCountSource,
+        messages: renderContext(context),
+      })
     },
   })
 

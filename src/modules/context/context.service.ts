@@ -44,7 +44,7 @@ export const createContextService = ({
   createId,
 }: ContextServiceOptions) => {
   const store = createContextStore({ database, tokenizer, createId })
-  const { lockOpen, appendTo } = store
+  const { readSession, lockOpen, appendTo } = store
   const summaries = createSummaryPreparation({ database, store, tokenizer, summarize, createId })
 
   return {
@@ -67,8 +67,7 @@ export const createContextService = ({
         expected,
       }: { sessionId: string; messages: readonly NewMessage[]; expected: ExpectedContext },
     ): Promise<AppendAnswer> => {
-      const before = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-      const { agentId } = ensureReachable(caller, before)
+      const { agentId } = await readSession(caller, sessionId)
       const appended = await idempotency.runOnce<Appended>(caller, {
         agentId,
         operation: async (commit, amend) => {
@@ -98,7 +97,7 @@ export const createContextService = ({
         },
         caller,
       )
-      return pageOf(rows, { list, limit, keysOf: (message) => [message.sequence], map: (message) => message })
+      return pageOf(rows, { list, limit, keysOf: (message) => [message.sequence] })
     },
 
     /** Pinning changes what edits may touch, so it is a change of the context and makes a version. */

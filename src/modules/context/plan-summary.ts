@@ -31,23 +31,11 @@ export type SummarySpan = {
   readonly tokens: number
 }
 
-const badSpan = () =>
-  refuse('tool.invalid_arguments', 'span must be "all", or a number of last messages such as "6", at least 1.')
-
-/** `"all"` (or `"full"`), or a whole number from 1 on, as text or number. Null: anything else. */
-export const parseSpan = (span: unknown): Span | null => {
-  const text = typeof span === 'number' ? String(span) : typeof span === 'string' ? span.trim() : ''
-  if (text === 'all' || text === 'full') return 'all'
-  return /^\d{1,15}$/.test(text) && Number(text) >= 1 ? Number(text) : null
-}
-
 /** The messages that a summary of `span` would replace. A number beyond the context means all of it. */
 export const selectSummarySpan = (
   context: Context,
-  { span: asked, callerMessageId = null }: { readonly span: unknown; readonly callerMessageId?: string | null },
+  { span, callerMessageId = null }: { readonly span: Span; readonly callerMessageId?: string | null },
 ): SummarySpan | Refusal => {
-  const span = parseSpan(asked)
-  if (span === null) return badSpan()
   const nonSystem = context.messages.filter((message) => message.role !== 'system')
   const window = new Set(span === 'all' ? nonSystem : nonSystem.slice(-span))
   const isProtected = protectionOf(context, callerMessageId)

@@ -7,7 +7,7 @@ import type { CreateId } from '../../shared/ids.ts'
 import type { StoredSession } from '../session/session.repository.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import type { ContextStore, Snapshot } from './context-store.ts'
-import type { Context, EditPlan, Refusal, SummaryWriter } from './context-types.ts'
+import type { Context, EditPlan, Refusal, Span, SummaryWriter } from './context-types.ts'
 import { factsDropped } from './facts-of.ts'
 import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary.ts'
 import { quotableTexts } from './quotable-text.ts'
@@ -56,7 +56,7 @@ export const createSummaryPreparation = ({
   /** A summary of the span, planned on the snapshot. */
   const prepareSummary = async (
     { session, context }: Snapshot,
-    { span, callerMessageId, caller }: { span: unknown; callerMessageId: string | null; caller: Caller },
+    { span, callerMessageId, caller }: { span: Span; callerMessageId: string | null; caller: Caller },
   ): Promise<PreparedSummary | Refusal> => {
     const selected = selectSummarySpan(context, { span, callerMessageId })
     if (selected.outcome === 'refused') return selected

@@ -22,21 +22,12 @@ export type OpenAiMessage = {
   readonly tool_call_id?: string
 }
 
-export type RenderedContext = {
-  readonly messages: readonly OpenAiMessage[]
-  /** Tokens over budget: 1 is full, more than 1 is an overflow. */
-  readonly pressure: number
-}
-
 const summaryLeadIn = '[Summary of earlier messages, which it replaces]'
 const missingResult = 'No result of this call was recorded.'
 
 /** The text that the model reads; token counts are of this. */
 export const renderContent = ({ kind, content }: Pick<ContextMessage, 'kind' | 'content'>): string =>
   kind === 'summary' ? `${summaryLeadIn}\n${content}` : content
-
-export const pressureOf = ({ tokens, budgetTokens }: Pick<Context, 'tokens' | 'budgetTokens'>): number =>
-  tokens / budgetTokens
 
 const standIn = (toolCallId: string): OpenAiMessage => ({
   role: 'tool',
@@ -56,11 +47,10 @@ const renderMessage = (message: ContextMessage): OpenAiMessage => ({
  * Messages in OpenAI's chat form. Open calls at the very end are left open: their results are what the client appends
  * next. Stand-in results are in no token count: they are not messages of the context.
  */
-export const renderContext = (context: Context): RenderedContext => {
+export const renderContext = (context: Context): readonly OpenAiMessage[] => {
   const units = toolUnitsOf(context.messages)
-  const messages = units.flatMap(({ members, openCallIds }, index) => [
+  return units.flatMap(({ members, openCallIds }, index) => [
     ...members.map(renderMessage),
     ...(index === units.length - 1 ? [] : openCallIds.map(standIn)),
   ])
-  return { messages, pressure: pressureOf(context) }
 }

@@ -1,7 +1,14 @@
 import { Type } from 'typebox'
 import { etagOf, parseIfMatch, requireIfMatch } from '../../http/etag.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
-import { bodyProblems, pageQuery, pageRequestOf, problems, toPageBody, withHeaders } from '../../http/route-schemas.ts'
+import {
+  bodyProblems,
+  pageQuerySchema,
+  pageRequestOf,
+  problems,
+  toPageBody,
+  withHeaders,
+} from '../../http/route-schemas.ts'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
 import type { MemoryChangeBody } from './memory.schemas.ts'
@@ -92,7 +99,7 @@ export const registerMemoryItemRoutes = (app: App, { memories }: { memories: Mem
       summary: 'List the versions of a memory, the newest first',
       tags: ['memories'],
       params: memoryParams,
-      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      querystring: pageQuerySchema,
       response: { 200: refTo<object>('MemoryVersionPage'), ...problems(404) },
     },
     handler: async (request) => {

@@ -180,7 +180,6 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         list,
         limit,
         keysOf: ({ createdAt, memoryId }) => [createdAt, memoryId],
-        map: (memory) => memory,
       })
     },
 
@@ -204,7 +203,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { list, limit, keysOf: (version) => [version.version], map: (version) => version })
+      return pageOf(rows, { list, limit, keysOf: (version) => [version.version] })
     },
 
     /** Content, type and metadata of an older version as a new one (M8). */

@@ -54,7 +54,7 @@ export const composePrompt = (
   context: Context,
   { extraTools = [], ...situation }: Situation & { readonly extraTools?: readonly ChatTool[] },
 ): Prompt => {
-  const { messages } = renderContext(context)
+  const messages = renderContext(context)
   const own = messages.filter(({ role }) => role === 'system').map(({ content }) => content)
   const system: ChatMessage = {
     role: 'system',

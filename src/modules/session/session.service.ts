@@ -81,12 +81,7 @@ export const createSessionService = ({
         (tx) => listSessions(tx, { agentId, status, only: caller.agentIds, after, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, {
-        list: 'sessions',
-        limit,
-        keysOf: (session) => [session.sessionId],
-        map: (session) => session,
-      })
+      return pageOf(rows, { list: 'sessions', limit, keysOf: (session) => [session.sessionId] })
     },
 
     /** Closing twice is closing once. */

@@ -3,7 +3,7 @@ import { type App, callerOf, secretOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,
   pageComponent,
-  pageQuery,
+  pageQuerySchema,
   pageRequestOf,
   problems,
   toPageBody,
@@ -17,7 +17,6 @@ import type { TenantService } from './tenant.service.ts'
 import { fromNewKeyBody, toAuditBody, toKeyBody, toUsageBody } from './tenant-body.ts'
 
 const keyParams = Type.Object({ key_id: Type.String({ pattern: idPattern('key') }) })
-const pageQuerySchema = Type.Object(pageQuery, { additionalProperties: false })
 const graceSecondsDefault = 86_400
 
 export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyService; tenants: TenantService }): void => {

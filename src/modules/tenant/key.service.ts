@@ -108,7 +108,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
         (tx) => listKeys(tx, { only: caller.agentIds, after, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { list: 'keys', limit, keysOf: (key) => [key.keyId], map: (key) => key })
+      return pageOf(rows, { list: 'keys', limit, keysOf: (key) => [key.keyId] })
     },
 
     /**

@@ -8,7 +8,7 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { quotaExceeded } from './tenant.errors.ts'
 import { findTenant, readUsage } from './tenant.repository.ts'
-import type { Quotas } from './tenant-types.ts'
+import { noQuotas, type Quotas } from './tenant-types.ts'
 
 type Known = { readonly untilMs: number; readonly quotas: Quotas; memories: number; storedBytes: number }
 
@@ -31,12 +31,7 @@ export const createQuotaGuard = ({ database, clock }: { database: Database; cloc
   const load = async (tenantId: string): Promise<Known> => {
     const fresh = await database.transact(tenantId, async (tx): Promise<Known> => {
       const tenant = await findTenant(tx)
-      const quotas = tenant?.quotas ?? {
-        requestsPerSecond: null,
-        memoriesMax: null,
-        storedBytesMax: null,
-        modelTokensPerDayMax: null,
-      }
+      const quotas = tenant?.quotas ?? noQuotas
       const isLimited = quotas.memoriesMax !== null || quotas.storedBytesMax !== null
       const usage = isLimited ? await readUsage(tx) : { memories: 0, storedBytes: 0 }
       const { memories, storedBytes } = usage

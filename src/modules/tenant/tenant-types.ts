@@ -8,6 +8,13 @@ export type Quotas = {
   readonly modelTokensPerDayMax: number | null
 }
 
+export const noQuotas: Quotas = {
+  requestsPerSecond: null,
+  memoriesMax: null,
+  storedBytesMax: null,
+  modelTokensPerDayMax: null,
+}
+
 export type TenantStatus = 'active' | 'deleting' | 'deleted'
 
 export type Tenant = {

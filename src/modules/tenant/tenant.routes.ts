@@ -3,7 +3,7 @@ import { type App, operatorAccess, operatorOf, secretOf } from '../../http/route
 import {
   bodyProblems,
   pageComponent,
-  pageQuery,
+  pageQuerySchema,
   pageRequestOf,
   problems,
   toPageBody,
@@ -14,15 +14,9 @@ import { refTo } from '../../shared/schema.ts'
 import { type NewKeyBody, type QuotasBody, tenantComponents } from './tenant.schemas.ts'
 import type { TenantService } from './tenant.service.ts'
 import { fromNewKeyBody, fromQuotasBody, toKeyBody, toTenantBody } from './tenant-body.ts'
-import type { Quotas } from './tenant-types.ts'
+import { noQuotas } from './tenant-types.ts'
 
 const tenantParams = Type.Object({ tenant_id: Type.String({ pattern: idPattern('ten') }) })
-const noQuotas: Quotas = {
-  requestsPerSecond: null,
-  memoriesMax: null,
-  storedBytesMax: null,
-  modelTokensPerDayMax: null,
-}
 
 export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantService }): void => {
   for (const component of [...tenantComponents, pageComponent('Tenant')]) app.addSchema(component)
@@ -54,7 +48,7 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
       operationId: 'listTenants',
       summary: 'List tenants',
       tags: ['admin'],
-      querystring: Type.Object(pageQuery, { additionalProperties: false }),
+      querystring: pageQuerySchema,
       response: { 200: refTo<object>('TenantPage'), ...problems() },
     },
     handler: async (request) => toPageBody(await tenants.list(pageRequestOf(request.query)), toTenantBody),

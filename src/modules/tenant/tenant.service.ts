@@ -28,7 +28,16 @@ import {
   storeOperatorKeyHash,
   updateTenant,
 } from './tenant.repository.ts'
-import type { AuditEvent, CreatedKey, Key, NewKey, Quotas, Tenant, Usage } from './tenant-types.ts'
+import {
+  type AuditEvent,
+  type CreatedKey,
+  type Key,
+  type NewKey,
+  noQuotas,
+  type Quotas,
+  type Tenant,
+  type Usage,
+} from './tenant-types.ts'
 
 /** Who acts for the operator, for the audit; with an Idempotency-Key and the operator's key where it may be a retry. */
 export type OperatorAction = {
@@ -55,12 +64,6 @@ export type TenantServiceOptions = {
 
 export type TenantService = ReturnType<typeof createTenantService>
 
-const noQuotas: Quotas = {
-  requestsPerSecond: null,
-  memoriesMax: null,
-  storedBytesMax: null,
-  modelTokensPerDayMax: null,
-}
 const deletionsMax = 1_000
 
 /**
@@ -129,7 +132,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
     list: async ({ cursor, limit }: PageRequest): Promise<Page<Tenant>> => {
       const [after] = decodeCursor({ list: 'tenants', cursor }, [''] as readonly [string])
       const rows = await database.transactAsSystem((tx) => listTenants(tx, { after, limit: limit + 1 }))
-      return pageOf(rows, { list: 'tenants', limit, keysOf: ({ tenantId }) => [tenantId], map: (tenant) => tenant })
+      return pageOf(rows, { list: 'tenants', limit, keysOf: ({ tenantId }) => [tenantId] })
     },
 
     get: async (tenantId: string): Promise<Tenant> => {
@@ -209,7 +212,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         (tx) => listAuditEvents(tx, { before, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { list: 'audit', limit, keysOf: ({ auditEventId }) => [auditEventId], map: (event) => event })
+      return pageOf(rows, { list: 'audit', limit, keysOf: ({ auditEventId }) => [auditEventId] })
     },
 
     readOperatorKeyHash: (): Promise<Buffer | null> => database.transactAsSystem(findOperatorKeyHash),

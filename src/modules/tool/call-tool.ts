@@ -1,13 +1,13 @@
 /**
- * One tool with one set of arguments, as a client calls it: a step of its own. The snapshot is read, the slow part is
- * prepared, and then the effect, the step, its call and the answer under the Idempotency-Key are one transaction.
+ * One tool with one set of arguments, as a client calls it: a step of its own. The slow part is prepared, and then the effect, the step, its call and the answer under the Idempotency-Key are one transaction.
  */
 import type { Caller } from '../../shared/caller.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
-import type { ExpectedContext, Snapshot } from '../context/context-store.ts'
+import type { ExpectedContext } from '../context/context-store.ts'
 import type { Commit, Idempotency } from '../idempotency/idempotency.service.ts'
 import { sessionClosed } from '../session/session.errors.ts'
+import type { StoredSession } from '../session/session.repository.ts'
 import { type NewStep, openStep, type RecordedCall, recordCall, type StepDoor } from '../trajectory/step.repository.ts'
 import { invalidArguments } from './tool.errors.ts'
 import { problemOf, type ToolAnswer } from './tool-answers.ts'
@@ -57,23 +57,24 @@ export const createToolCall = ({
   onMemoryWrite,
   onCall,
 }: ToolCallOptions) => {
-  const newStep = ({ session, context }: Snapshot, door: StepDoor): NewStep => ({
-    sessionId: session.sessionId,
+  const newStep = ({ sessionId, context }: StoredSession, door: StepDoor): NewStep => ({
+    sessionId,
     stepId: createId('stp'),
     door,
     think: null,
     answer: null,
     violations: [],
     contextVersion: context.version,
+    contextVersionAfter: context.version,
     generation: null,
   })
 
   /** Notes a call that failed, so that a trajectory shows it; the failure itself changed nothing (C7). */
   const recordFailure = async (
     caller: Caller,
-    { snapshot, door, made, error }: { snapshot: Snapshot; door: StepDoor; made: MadeCall; error: AppError },
+    { session, door, made, error }: { session: StoredSession; door: StepDoor; made: MadeCall; error: AppError },
   ): Promise<void> => {
-    const step = newStep(snapshot, door)
+    const step = newStep(session, door)
     const { sessionId, stepId, contextVersion } = step
     const call = { ...made, status: 'error' as const, effective: false, result: null, problem: problemOf(error) }
     await database.transact(caller.tenantId, async (tx) => {
@@ -87,17 +88,17 @@ export const createToolCall = ({
     { run, key, args, door, expected, made }: Call<Key>,
     commit: Commit<ToolAnswer>,
   ): Promise<ToolAnswer> => {
-    const { caller, snapshot } = run
-    const { sessionId } = contexts.ensureOpen(snapshot.session)
-    contexts.ensureExpected(snapshot.session, expected)
+    const { caller, session } = run
+    const { sessionId } = contexts.ensureOpen(session)
+    contexts.ensureExpected(session, expected)
     const prepared = await prepareTool(tools, { key, run, args })
-    const step = newStep(snapshot, door)
+    const step = newStep(session, door)
     const answer = await commit(async (tx) => {
       if (expected !== null) await contexts.lockOpen(tx, caller, { sessionId, expected })
       if ((await openStep(tx, step)).outcome !== 'opened') throw sessionClosed()
       const { result, effective, context } = await prepared.apply(tx)
       const call: RecordedCall = { ...made, status: 'ok', effective, result, problem: null }
-      const after = context ?? snapshot.session.context
+      const after = context ?? session.context
       const { stepId } = step
       await recordCall(tx, { sessionId, stepId, ordinal: 0, call, contextVersion: after.version })
       return { tool: key, stepId, result, context: after, degraded: prepared.degraded }
@@ -112,20 +113,20 @@ export const createToolCall = ({
     const { sessionId, key, args: raw, door, expected = null, recall = { form: 'pair' } } = request
     const parsed = door === 'mcp' ? parseModelArguments(key, raw) : parseToolArguments(key, raw)
     if (!parsed.ok) throw invalidArguments(parsed.errors)
-    const snapshot = await contexts.readSnapshot(caller, sessionId)
-    const { agentId, nextStep } = snapshot.session
+    const session = await contexts.readSession(caller, sessionId)
+    const { agentId, nextStep } = session
     const toolCallId = createId('stp').replace('stp', 'call')
     const made: MadeCall = { toolCallId, name: toolDefinitions[key].name, arguments: parsed.value }
     const stepOrder = nextStep + 1
     const reader = door === 'mcp' ? 'answer' : 'context'
-    const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId: null, recall, reader }
+    const run: ToolRun = { caller, session, stepOrder, callerMessageId: null, recall, reader }
     const call = { run, key, args: parsed.value, door, expected, made }
     try {
       return await idempotency.runOnce<ToolAnswer>(caller, { agentId, operation: (commit) => carryOut(call, commit) })
     } catch (error) {
       onCall({ tool: key, status: 'error' })
       if (isAppError(error) && !isOfTheDoor(error))
-        await recordFailure(caller, { snapshot, door, made, error }).catch(() => undefined)
+        await recordFailure(caller, { session, door, made, error }).catch(() => undefined)
       throw error
     }
   }

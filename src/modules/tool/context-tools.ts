@@ -48,14 +48,14 @@ export const createContextTools = ({
   }
 
   return {
-    summary_context: async ({ caller, snapshot, callerMessageId }, { span }): Promise<PreparedTool> => {
+    summary_context: async ({ caller, session: { sessionId }, callerMessageId }, { span }): Promise<PreparedTool> => {
+      const snapshot = await contexts.readSnapshot(caller, sessionId)
       const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, caller })
       if ('outcome' in prepared) throw refused(prepared)
       const { plan, written } = prepared
       return {
         degraded: [],
         apply: async (tx) => {
-          const { sessionId } = snapshot.session
           const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: snapshot.context.version, plan })
           const result = {
             edit_id: applied.edit.editId,
@@ -71,8 +71,11 @@ export const createContextTools = ({
       }
     },
 
-    filter_context: async ({ caller, snapshot, callerMessageId }, { criteria }): Promise<PreparedTool> => {
-      const { session, context } = snapshot
+    filter_context: async (
+      { caller, session: { sessionId }, callerMessageId },
+      { criteria },
+    ): Promise<PreparedTool> => {
+      const { session, context } = await contexts.readSnapshot(caller, sessionId)
       const threshold = session.options.filterThreshold ?? defaultFilterThreshold()
       const similarities = await compare(caller, criteria, filterCandidates(context, callerMessageId))
       const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
@@ -88,7 +91,6 @@ export const createContextTools = ({
         degraded: [],
         apply: async (tx) => {
           if (planned.outcome === 'unchanged') return { result, effective: false, context: null }
-          const { sessionId } = session
           const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
           return { result: { edit_id: applied.edit.editId, ...result }, effective: true, context: applied.context }
         },

@@ -46,8 +46,9 @@ export const createMemoryTools = ({
     run: ToolRun,
     { query, topK, results }: { query: string; topK: number; results: readonly RecalledMemory[] },
   ): Promise<ToolEffect> => {
-    const { caller, snapshot, recall, reader } = run
-    const context = await contexts.lockContext(tx, caller, snapshot.session.sessionId)
+    const { caller, recall, reader } = run
+    const { sessionId } = run.session
+    const context = await contexts.lockContext(tx, caller, sessionId)
     const isShown = createIsShown(context)
     const answer = (messageId: string | null) => ({
       memories: results.filter((memory) => reader === 'answer' || !isShown(memory)).map(recalledBody),
@@ -66,14 +67,13 @@ export const createMemoryTools = ({
     })
     if (planned.outcome === 'refused') throw refused(planned)
     if (planned.outcome === 'unchanged') return unchanged
-    const { sessionId } = snapshot.session
     const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
     const messageId = planned.plan.added.at(-1)?.messageId ?? null
     return { result: answer(messageId), effective: true, context: applied.context, hasAnswered: true }
   }
 
   return {
-    add_memory: async ({ caller, snapshot: { session }, stepOrder }, args): Promise<PreparedTool> => {
+    add_memory: async ({ caller, session, stepOrder }, args): Promise<PreparedTool> => {
       const prepared = await memories.prepareAdd(caller, {
         agentId: session.agentId,
         memory: {
@@ -98,7 +98,7 @@ export const createMemoryTools = ({
       }
     },
 
-    update_memory: async ({ caller, snapshot: { session } }, args): Promise<PreparedTool> => {
+    update_memory: async ({ caller, session }, args): Promise<PreparedTool> => {
       const room = await memories.openRoom(caller)
       return {
         degraded: [],
@@ -118,7 +118,7 @@ export const createMemoryTools = ({
       }
     },
 
-    delete_memory: async ({ snapshot: { session } }, args): Promise<PreparedTool> => ({
+    delete_memory: async ({ session }, args): Promise<PreparedTool> => ({
       degraded: [],
       apply: async (tx) => {
         await memories.applyDelete(tx, { agentId: session.agentId, memoryId: args.memory_id, expected: '*' })
@@ -127,7 +127,7 @@ export const createMemoryTools = ({
     }),
 
     retrieve_memory: async (run, args): Promise<PreparedTool> => {
-      const { session } = run.snapshot
+      const { session } = run
       const topK = args.top_k ?? session.options.topK ?? defaultTopK
       const found = await search.search(run.caller, {
         agentId: session.agentId,

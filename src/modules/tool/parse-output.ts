@@ -4,13 +4,14 @@
  *
  * The text is cut at its tags, from left to right. A think or answer block reaches to its own closing tag, so tags inside
  * are text. A tool_call block reaches to the next tag of any kind, unless its JSON has an open string there: then the tag
- * may be part of the string, and the next is tried, so many times in a text. A think or answer block that is never closed ends where a
- * run of other blocks begins that reaches the end of the text, otherwise at the end. A `</think>` before any `<think>`
- * makes all text before it thinking, as with chat templates that open the block in the prompt.
+ * may be part of the string, and the next one is tried, a bounded number of times in a text. A think or answer block that
+ * is never closed ends where a run of other blocks begins that reaches the end of the text, otherwise at the end. A
+ * `</think>` before any `<think>` makes all text before it thinking, as with chat templates that open the block in the
+ * prompt.
  *
  * Invariants: calls come from tool_call blocks alone, and from none whose JSON is not whole; no call appears twice; with
- * calls, or with JSON for calls that could not be read, there is no answer; `renderStep` and parsing again give the same
- * step; the time is linear in the text.
+ * calls, or with JSON for calls that could not be read, there is no answer; a step that is written out in the canonical
+ * form and parsed again is the same step; the time is linear in the text.
  */
 import { toSafeText } from '../../shared/json-limits.ts'
 import { type Block, readBlocks } from './read-blocks.ts'
@@ -23,10 +24,6 @@ export type ParsedStep = {
   /** 32 at most for text. */
   readonly calls: readonly ParsedCall[]
   readonly violations: readonly Violation[]
-}
-
-type Step = Pick<ParsedStep, 'think' | 'answer'> & {
-  readonly calls: readonly Pick<ParsedCall, 'name' | 'arguments' | 'raw'>[]
 }
 
 const textsOf = (blocks: readonly Block[], kind: 'think' | 'answer'): readonly string[] =>
@@ -83,17 +80,4 @@ export const parseModelOutput = (
     calls: calls.map((call, index) => ({ toolCallId: `${callIdPrefix}_${index + 1}`, ...call })),
     violations: violations.list(),
   }
-}
-
-const renderCall = ({ name, arguments: args, raw }: Step['calls'][number]): string =>
-  `{"name":${JSON.stringify(name)},"arguments":${raw ?? JSON.stringify(args)}}`
-
-/** The step in the canonical form, which parses to the same step. `<` in JSON is escaped, so no text can end a block. */
-export const renderStep = ({ think, answer, calls }: Step): string => {
-  const thinking = `<think>${think ?? ''}</think>`
-  if (calls.length > 0) {
-    const json = `[${calls.map(renderCall).join(',')}]`.replaceAll('<', '\\u003c')
-    return `${thinking}\n<tool_call>${json}</tool_call>`
-  }
-  return answer === null ? thinking : `${thinking}\n<answer>${answer}</answer>`
 }

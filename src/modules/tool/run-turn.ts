@@ -13,7 +13,6 @@ import type { ContextMeasure } from '../session/session-types.ts'
 import {
   findCalls,
   type Generation,
-  noteContextAfter,
   openStep,
   type RecordedCall,
   type StepDoor,
@@ -78,7 +77,18 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
       const session = await contexts.lockOpen(tx, caller, { sessionId, expected: null })
       const { think, answer, violations } = turn.parsed
       const contextVersion = session.context.version
-      const step = { sessionId, stepId, door, think, answer, violations, contextVersion, generation }
+      const contextVersionAfter = message === null ? contextVersion : contextVersion + 1
+      const step = {
+        sessionId,
+        stepId,
+        door,
+        think,
+        answer,
+        violations,
+        contextVersion,
+        contextVersionAfter,
+        generation,
+      }
       const opened = await openStep(tx, step)
       if (opened.outcome === 'refused') throw sessionClosed()
       // A turn that is taken up again has changed the context itself.
@@ -89,7 +99,6 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
       if (opened.outcome === 'exists' || message === null) return begun
       const appended = await contexts.appendTo(tx, session, [message])
       const { context } = appended.session
-      await noteContextAfter(tx, { sessionId, stepId, contextVersion: context.version })
       return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null, context }
     })
 

@@ -1,11 +1,11 @@
 /**
- * What a tool is made of beside its definition. `prepare` does the slow part (model, embedder, index) on a snapshot with
- * no transaction open; `apply` is the effect, inside the one short transaction that also records the call.
+ * What a tool is made of beside its definition. `prepare` does the slow part (model, embedder, index) with no
+ * transaction open; `apply` is the effect, inside the one short transaction that also records the call.
  */
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { ContextService } from '../context/context.service.ts'
-import type { Snapshot } from '../context/context-store.ts'
+import type { StoredSession } from '../session/session.repository.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import type { ToolArguments, ToolKey } from './tool-parameters.ts'
 
@@ -26,7 +26,8 @@ export type RunReader = 'context' | 'answer'
 
 export type ToolRun = {
   readonly caller: Caller
-  readonly snapshot: Snapshot
+  /** As it was when the call began. */
+  readonly session: StoredSession
   /** The place of the call's step among those of the session. */
   readonly stepOrder: number
   /** The assistant message that makes the call, when it stands in the context. */

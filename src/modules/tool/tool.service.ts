@@ -1,21 +1,18 @@
 /**
  * The doors to the tools: a single call (`call`), what a client's model wrote (`callAll`), and what the service's own
- * policy wrote (`runTurn`). All go the same way: read a snapshot, prepare the slow part, then apply the effect and record
+ * policy wrote (`runTurn`). All go the same way: prepare the slow part, then apply the effect and record
  * the call in one short transaction. A step that was begun is completed under the same ids when its request is repeated
  * with its Idempotency-Key.
  */
 import { createHash } from 'node:crypto'
 import type { Caller } from '../../shared/caller.ts'
-import type { CreateId } from '../../shared/ids.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
-import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { createToolCall } from './call-tool.ts'
+import { createToolCall, type ToolCallOptions } from './call-tool.ts'
 import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
 import { type ParsedStep, parseModelOutput } from './parse-output.ts'
 import { assistantMessage, createTurnRunner } from './run-turn.ts'
 import { outputMissing } from './tool.errors.ts'
 import type { StepAnswer } from './tool-answers.ts'
-import type { ToolRunner } from './tool-run.ts'
 
 /** One of the two. */
 export type ModelOutput = {
@@ -23,12 +20,6 @@ export type ModelOutput = {
   readonly output?: string | undefined
   /** As OpenAI has them. */
   readonly toolCalls?: unknown
-}
-
-export type ToolServiceOptions = ToolRunner & {
-  readonly idempotency: Idempotency
-  readonly createId: CreateId
-  readonly onMemoryWrite: () => void
 }
 
 export type ToolService = ReturnType<typeof createToolService>
@@ -44,7 +35,7 @@ const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedS
     : parseModelOutput(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
 }
 
-export const createToolService = (options: ToolServiceOptions) => {
+export const createToolService = (options: ToolCallOptions) => {
   const { idempotency, contexts, createId } = options
   const runTurn = createTurnRunner(options)
 
@@ -57,13 +48,13 @@ export const createToolService = (options: ToolServiceOptions) => {
       expected = null,
     }: { sessionId: string; output: ModelOutput & { append: boolean }; expected?: ExpectedContext },
   ): Promise<StepAnswer> => {
-    const { session } = await contexts.readSnapshot(caller, sessionId)
+    const { agentId } = await contexts.readSession(caller, sessionId)
     const key = caller.idempotency?.key
     const stepId = key === undefined ? createId('stp') : stepIdOf(sessionId, key)
     const parsed = readOutput(output, stepId)
     const isAppended = append && (parsed.answer !== null || parsed.calls.length > 0)
     return idempotency.runOnce<StepAnswer>(caller, {
-      agentId: session.agentId,
+      agentId,
       operation: async (commit) => {
         const step = await runTurn(caller, {
           sessionId,

@@ -45,10 +45,10 @@ export const createTurnCall = ({ database, contexts, tools, onCall }: ToolRunner
       if (parsed.tool === null) throw brokenInvariant('A call of no tool carries no problem.')
       const args = parseModelArguments(parsed.tool, parsed.arguments)
       if (!args.ok) return invalidArguments(args.errors)
-      const snapshot = await contexts.readSnapshot(caller, turn.sessionId)
+      const session = await contexts.readSession(caller, turn.sessionId)
       const recall: RecallForm = turn.append ? { form: 'result', toolCallId: parsed.toolCallId } : { form: 'none' }
       const { stepOrder, assistantMessageId: callerMessageId } = turn
-      const run: ToolRun = { caller, snapshot, stepOrder, callerMessageId, recall, reader: 'context' }
+      const run: ToolRun = { caller, session, stepOrder, callerMessageId, recall, reader: 'context' }
       return await prepareTool(tools, { key: parsed.tool, run, args: args.value })
     } catch (error) {
       if (isAppError(error) && !caller.signal.aborted) return error

@@ -4,8 +4,8 @@ import { toolNames } from './tool-definitions.ts'
 export const callsMax = 32
 
 /**
- * Every way in which a model's output can depart from the step format that is noted, and what is done about it. The detail
- * is written for the model, and carries nothing of what it wrote.
+ * The departures from the step format that are noted, each with what is done about it. The detail is written for the
+ * model, and carries nothing of what it wrote.
  */
 export const violationDetails = {
   empty_output: 'The output is empty. Think, then call tools or answer.',

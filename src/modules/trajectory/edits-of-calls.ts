@@ -4,7 +4,7 @@
  * names the message that its edit added.
  */
 import { isJsonObject } from '../../shared/json-limits.ts'
-import type { StoredEdit } from '../context/context.repository.ts'
+import type { StoredEdit } from '../context/context-edit.repository.ts'
 import type { RecordedCall } from './step.repository.ts'
 
 type EditNames = { readonly editIds: readonly string[]; readonly messageIds: readonly string[] }

@@ -49,6 +49,8 @@ export type NewStep = {
   readonly answer: string | null
   readonly violations: readonly unknown[]
   readonly contextVersion: number
+  /** Once what opens the step has entered the context; its calls move it on. */
+  readonly contextVersionAfter: number
   /** Null where the service itself asked no model. */
   readonly generation: Generation | null
 }
@@ -76,7 +78,7 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
         context_version_before, context_version_after, run_id, turn, model, model_version, prompt_version, situation,
         prompt_message_ids, client_tools, prompt_token_ids, output, token_ids, logprobs, finish_reason, sampling, usage)
       select ${tx.tenantId}, ${step.sessionId}, ${step.stepId}, next_step, ${step.door}, ${step.think}, ${step.answer},
-        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersion},
+        ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersionAfter},
         ${generation?.runId}, ${generation?.turn}::integer, ${generation?.model}, ${generation?.modelVersion}::bigint,
         ${generation?.promptVersion}, ${json(generation?.situation)}::json, ${generation?.promptMessageIds}::text[],
         ${json(generation?.clientTools)}::json, ${generation?.promptTokenIds}::integer[], ${generation?.output},
@@ -87,16 +89,6 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
     select (select step_order from existing) as existing, (select step_order from recorded) as opened`)
   if (row?.opened != null) return { outcome: 'opened', stepOrder: row.opened }
   return row?.existing == null ? { outcome: 'refused' } : { outcome: 'exists', stepOrder: row.existing }
-}
-
-/** The context's version after what the step has done to it so far. */
-export const noteContextAfter = async (
-  tx: TenantTransaction,
-  step: { readonly sessionId: string; readonly stepId: string; readonly contextVersion: number },
-): Promise<void> => {
-  await tx.query(sql`
-    update step set context_version_after = ${step.contextVersion}
-    where tenant_id = ${tx.tenantId} and session_id = ${step.sessionId} and step_id = ${step.stepId}`)
 }
 
 /** Adds one call to a step, in the transaction of the call's effect. */

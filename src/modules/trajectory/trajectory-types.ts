@@ -1,5 +1,6 @@
 import type { ChatMessage, ChatTool } from '../../ports/language-model.ts'
-import type { StoredEdit, StoredMessage } from '../context/context.repository.ts'
+import type { StoredMessage } from '../context/context.repository.ts'
+import type { StoredEdit } from '../context/context-edit.repository.ts'
 import type { SessionStatus } from '../session/session-types.ts'
 import type { Generation, RecordedCall, StepDoor } from './step.repository.ts'
 

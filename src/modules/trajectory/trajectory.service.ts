@@ -8,7 +8,8 @@ import type { Caller } from '../../shared/caller.ts'
 import { brokenInvariant } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
-import { findEdits, findMessages, type StoredMessage } from '../context/context.repository.ts'
+import { findMessages, type StoredMessage } from '../context/context.repository.ts'
+import { findEdits } from '../context/context-edit.repository.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { findSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
@@ -145,12 +146,7 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, {
-        list: 'trajectories',
-        limit,
-        keysOf: ({ sessionId }) => [sessionId],
-        map: (summary) => summary,
-      })
+      return pageOf(rows, { list: 'trajectories', limit, keysOf: ({ sessionId }) => [sessionId] })
     },
 
     exportSteps: createStepExport(options),

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { applyPlan, contextOf } from '../../../src/modules/context/apply-plan.ts'
 import type { Context } from '../../../src/modules/context/context-types.ts'
 import { planRecall } from '../../../src/modules/context/plan-recall.ts'
 import { renderContext } from '../../../src/modules/context/render-context.ts'
+import { applyPlan, contextOf } from '../../support/context-history.ts'
 import {
   countTokens,
   createCounterIds,
@@ -98,7 +98,7 @@ describe('RETRIEVE', () => {
         createId: createCounterIds(),
       }),
     )
-    const { messages } = renderContext(contextOf(applyPlan(history, plan, 'edt_1')))
+    const messages = renderContext(contextOf(applyPlan(history, plan, 'edt_1')))
     expect(messages.map(({ role }) => role)).toEqual(['assistant', 'tool', 'assistant', 'tool'])
   })
 })

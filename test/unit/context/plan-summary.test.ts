@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { Span } from '../../../src/modules/context/context-types.ts'
 import {
-  parseSpan,
   planSummary,
   type SummarySpan,
   selectSummarySpan,
@@ -19,7 +19,7 @@ const context = makeContext([
   { role: 'user', content: 'And now?' },
 ])
 
-const select = (span: unknown, callerMessageId: string | null = null): SummarySpan => {
+const select = (span: Span, callerMessageId: string | null = null): SummarySpan => {
   const selected = selectSummarySpan(context, { span, callerMessageId })
   if (selected.outcome === 'refused') throw new Error(selected.code)
   return selected
@@ -28,21 +28,13 @@ const idsOf = (span: SummarySpan) => span.messages.map((message) => message.mess
 const text = { summaryText: 'short', writtenBy: 'model' as const, countTokens, createId: () => 'msg_new' }
 
 describe('the span of SUMMARY', () => {
-  it.each(['all', 'full', ' all ', 99, '99'])('%j is every message that is not protected', (span) => {
+  it.each(['all', 99] as const)('%j is every message that is not protected', (span) => {
     expect(idsOf(select(span))).toEqual(['msg_0002', 'msg_0004', 'msg_0005', 'msg_0006'])
   })
 
-  it.each([0, -1, 1.5, '0', '', 'last', '1e3', '+3', 'ALL of it', null, undefined, {}, Number.NaN])(
-    '%j is refused',
-    (span) => {
-      expect(parseSpan(span)).toBeNull()
-      expect(selectSummarySpan(context, { span })).toMatchObject({ outcome: 'refused', code: 'tool.invalid_arguments' })
-    },
-  )
-
   it('N is the last N non-system messages, the current query among them', () => {
     expect(idsOf(select(2))).toEqual(['msg_0006'])
-    expect(idsOf(select('4'))).toEqual(['msg_0004', 'msg_0005', 'msg_0006'])
+    expect(idsOf(select(4))).toEqual(['msg_0004', 'msg_0005', 'msg_0006'])
   })
 
   it('a call and its result that N cuts in two stay together', () => {

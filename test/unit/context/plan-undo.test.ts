@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { applyAppend, applyPlan, type ContextHistory, contextOf } from '../../../src/modules/context/apply-plan.ts'
 import { planAppend } from '../../../src/modules/context/plan-append.ts'
 import { planRecall } from '../../../src/modules/context/plan-recall.ts'
 import { planReset } from '../../../src/modules/context/plan-reset.ts'
 import { planSummary, selectSummarySpan } from '../../../src/modules/context/plan-summary.ts'
 import { planUndo } from '../../../src/modules/context/plan-undo.ts'
+import { applyAppend, applyPlan, type ContextHistory, contextOf } from '../../support/context-history.ts'
 import { countTokens, makeCall, makeHistory, planOf } from '../../support/context-model.ts'
 
 const long = 'many words that say little '.repeat(10)

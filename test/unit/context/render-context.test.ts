@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { contextOf } from '../../../src/modules/context/apply-plan.ts'
 import { planAppend } from '../../../src/modules/context/plan-append.ts'
 import { renderContext } from '../../../src/modules/context/render-context.ts'
 import { toolUnitsOf } from '../../../src/modules/context/tool-units.ts'
-import { countTokens, createCounterIds, makeCall, makeContext, makeHistory } from '../../support/context-model.ts'
+import { countTokens, createCounterIds, makeCall, makeContext } from '../../support/context-model.ts'
 
 describe('the rendered context', () => {
   it('holds each message as it was appended, with no field that it does not have', () => {
@@ -13,7 +12,7 @@ describe('the rendered context', () => {
       { role: 'assistant', content: '', toolCalls },
       { role: 'tool', content: 'found', toolCallId: 'call_0' },
     ])
-    expect(renderContext(context).messages).toEqual([
+    expect(renderContext(context)).toEqual([
       { role: 'user', content: 'Look it up.', name: 'ada' },
       { role: 'assistant', content: '', tool_calls: toolCalls },
       { role: 'tool', content: 'found', tool_call_id: 'call_0' },
@@ -23,7 +22,7 @@ describe('the rendered context', () => {
   it('names a summary as one', () => {
     const context = makeContext([{ role: 'user', content: 'They met.' }])
     const messages = context.messages.map((message) => ({ ...message, kind: 'summary' as const }))
-    expect(renderContext({ ...context, messages }).messages[0]).toEqual({
+    expect(renderContext({ ...context, messages })[0]).toEqual({
       role: 'user',
       content: '[Summary of earlier messages, which it replaces]\nThey met.',
     })
@@ -31,18 +30,13 @@ describe('the rendered context', () => {
 
   it('gives an abandoned call a result, and leaves one at the end open', () => {
     const messages = [{ role: 'assistant' as const, content: '', toolCalls: [makeCall('call_0')] }]
-    expect(renderContext(makeContext(messages)).messages).toHaveLength(1)
+    expect(renderContext(makeContext(messages))).toHaveLength(1)
     const abandoned = renderContext(makeContext([...messages, { role: 'user', content: 'Never mind.' }]))
-    expect(abandoned.messages.map(({ role, tool_call_id }) => [role, tool_call_id])).toEqual([
+    expect(abandoned.map(({ role, tool_call_id }) => [role, tool_call_id])).toEqual([
       ['assistant', undefined],
       ['tool', 'call_0'],
       ['user', undefined],
     ])
-  })
-
-  it('pressure is tokens over budget', () => {
-    const context = contextOf(makeHistory([{ role: 'user', content: 'hi' }], 100))
-    expect(renderContext(context).pressure).toBe(context.tokens / 100)
   })
 })
 

@@ -102,6 +102,10 @@ describe('docker-compose.yml', () => {
     expect(serviceOf('qdrant').volumes).toContain('qdrant-storage:/qdrant/storage')
   })
 
+  test('SIGTERM reaches Qdrant itself, whose image would end before it', () => {
+    expect(serviceOf('qdrant').command).toEqual(['./qdrant'])
+  })
+
   test('every AGEMEM_ variable is a setting', () => {
     const names = configKeys.map(({ name }) => name)
     const used = [...text.matchAll(/AGEMEM_[A-Z0-9_]+/g)].map(([name]) => name).filter((name) => name !== 'AGEMEM_')

@@ -53,7 +53,7 @@ describe('the thread of the bundled model', () => {
   })
 
   it('a thread that hangs is ended and started again', async () => {
-    const embedder = setUp({ stuckMs: 300 })
+    const embedder = setUp({ stuckMs: 1_000 })
     expect(await failureOf(embedder.embed(['HANG'], 'passage'))).toMatchObject({ code: 'embedder.unavailable' })
     expect(await embedder.embed(['back'], 'query')).toHaveLength(1)
   })

@@ -1,5 +1,5 @@
 import pino from 'pino'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createVllmModel } from '../../../src/drivers/language-model/vllm-model.ts'
 import type { LanguageModel } from '../../../src/ports/language-model.ts'
 import { isAppError } from '../../../src/shared/errors.ts'
@@ -87,10 +87,10 @@ describe.each(ways)('a %s turn', (_way, ask) => {
   })
 
   it('without an answer ends at its deadline, and the server sees it go', async () => {
-    const model = await open(server, { timeoutMs: 150 })
+    const model = await open(server, { timeoutMs: 500 })
     server.fail('stall-first')
     await expect(ask(model)).rejects.toMatchObject(deadline)
-    await vi.waitFor(() => expect(server.turns()[0]?.isAborted).toBe(true))
+    await expect.poll(() => server.turns()[0]?.isAborted).toBe(true)
   })
 
   it('that its caller ends is closed at the server', async () => {
@@ -103,10 +103,10 @@ describe.each(ways)('a %s turn', (_way, ask) => {
         ? model.complete(makeChatRequest(), { signal })
         : collect(model.stream(makeChatRequest(), { signal }))
     const ended = expect(call).rejects.toThrow('the client went away')
-    await vi.waitFor(() => expect(server.turns()).toHaveLength(1))
+    await expect.poll(() => server.turns()).toHaveLength(1)
     controller.abort(new Error('the client went away'))
     await ended
-    await vi.waitFor(() => expect(server.turns()[0]?.isAborted).toBe(true))
+    await expect.poll(() => server.turns()[0]?.isAborted).toBe(true)
   })
 })
 
@@ -115,7 +115,7 @@ describe('a stream', () => {
     const model = await open(server, { stallMs: 100 })
     server.fail(fault)
     await expect(stream(model)).rejects.toMatchObject({ ...deadline, detail: expect.stringContaining('100 ms') })
-    await vi.waitFor(() => expect(server.turns()[0]?.isAborted).toBe(true))
+    await expect.poll(() => server.turns()[0]?.isAborted).toBe(true)
   })
 
   it('whose iteration ends early is closed at the server', async () => {
@@ -125,11 +125,11 @@ describe('a stream', () => {
       expect(event).toEqual({ kind: 'reasoning', text: 'let' })
       break
     }
-    await vi.waitFor(() => expect(server.turns()[0]?.isAborted).toBe(true))
+    await expect.poll(() => server.turns()[0]?.isAborted).toBe(true)
   })
 
   it('that is dropped without an end gives its place back at the deadline', async () => {
-    const model = await open(server, { concurrencyMax: 1, timeoutMs: 300 })
+    const model = await open(server, { concurrencyMax: 1, timeoutMs: 1_000 })
     server.fail('stall-middle', { times: 1 })
     await model.stream(makeChatRequest(), unended())[Symbol.asyncIterator]().next()
     const late = await complete(model).catch((error: unknown) => error)
@@ -161,7 +161,7 @@ describe('a server that is away', () => {
     expect([model.windowTokens, (await model.checkHealth()).ready]).toEqual([null, false])
     await expect(complete(model)).rejects.toMatchObject({ ...unavailable, detail: expect.stringContaining('url') })
     server = await startChatServer({ port, windowTokens: 4_096 })
-    await vi.waitFor(async () => expect((await model.checkHealth()).ready).toBe(true), { timeout: 5_000, interval: 50 })
+    await expect.poll(async () => (await model.checkHealth()).ready).toBe(true)
     expect(model.windowTokens).toBe(4_096)
   })
 

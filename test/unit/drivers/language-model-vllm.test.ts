@@ -122,10 +122,10 @@ describe('places', () => {
     })
     const call = (tenantId: string) => model.complete(makeChatRequest({ tenantId }), unended())
     const calls = ['a', 'a', 'a', 'a', 'b'].map(call)
-    await vi.waitFor(() => expect(gates).toHaveLength(3))
+    await expect.poll(() => gates).toHaveLength(3)
     expect(new Set(gates.map(({ salt }) => salt)).size).toBe(2)
     for (let left = calls.length; left > 0; left -= 1) {
-      await vi.waitFor(() => expect(gates.length).toBeGreaterThan(0))
+      await expect.poll(() => gates.length).toBeGreaterThan(0)
       expect(gates.length).toBeLessThanOrEqual(3)
       gates.shift()?.open()
     }

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { locomoDialogueTask, readLocomo } from '../../../src/evaluation/locomo.ts'
 import type { RetrievalClient } from '../../../src/evaluation/retrieval-client.ts'
-import { retrievalReport, toSnakeCase } from '../../../src/evaluation/retrieval-report.ts'
+import { retrievalReport } from '../../../src/evaluation/retrieval-report.ts'
 import { type AgentTask, createRetrievalRunner, eraseAgents } from '../../../src/evaluation/retrieval-runner.ts'
 import { compareArms, outcomeLine, summarizeRetrieval } from '../../../src/evaluation/retrieval-summary.ts'
 import { type MemoryInput, withoutSource } from '../../../src/evaluation/retrieval-task.ts'
@@ -194,9 +194,5 @@ describe('the summary', () => {
       recall: { at_5: 1 },
       search_ms: 3,
     })
-  })
-
-  it('is written in snake_case at any depth', () => {
-    expect(toSnakeCase({ byName: [{ searchMs: { p50: 1 } }] })).toEqual({ by_name: [{ search_ms: { p50: 1 } }] })
   })
 })

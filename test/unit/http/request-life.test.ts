@@ -119,7 +119,7 @@ describe('the life of a request', () => {
   })
 
   it('answers 503 after the deadline, even for a handler that does not heed the signal', async () => {
-    await start({ requestTimeoutMs: 50 })
+    await start({ requestTimeoutMs: 200 })
     expect(await answerOf(send('/wait'))).toMatchObject({ status: 503, code: 'request.deadline' })
     expect(signal?.reason).toMatchObject({ name: 'TimeoutError' })
   })

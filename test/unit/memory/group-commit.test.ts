@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createGroupCommit } from '../../../src/modules/memory/group-commit.ts'
 import { AppError } from '../../../src/shared/errors.ts'
 
@@ -33,7 +33,7 @@ describe('a group commit', () => {
     const { groups, submit } = makeStore()
     const stored = ['one', 'two', 'three'].map((item) => submit('a', item, signal))
     groups[0]?.finish()
-    await vi.waitFor(() => expect(groups.map(({ items }) => items)).toEqual([['one'], ['two', 'three']]))
+    await expect.poll(() => groups.map(({ items }) => items)).toEqual([['one'], ['two', 'three']])
     groups[1]?.finish()
     expect(await Promise.all(stored)).toEqual(['stored one', 'stored two', 'stored three'])
   })
@@ -52,14 +52,14 @@ describe('a group commit', () => {
     const { groups, submit } = makeStore({ sizeMax: 2 })
     for (const item of ['one', 'two', 'three', 'four']) void submit('a', item, signal)
     groups[0]?.finish()
-    await vi.waitFor(() => expect(groups[1]?.items).toEqual(['two', 'three']))
+    await expect.poll(() => groups[1]?.items).toEqual(['two', 'three'])
   })
 
   it('starts another group beside one that takes too long', async () => {
     const { groups, submit } = makeStore({ patienceMs: 1 })
     void submit('a', 'stuck', signal)
     void submit('a', 'waiting', signal)
-    await vi.waitFor(() => expect(groups.map(({ items }) => items)).toEqual([['stuck'], ['waiting']]))
+    await expect.poll(() => groups.map(({ items }) => items)).toEqual([['stuck'], ['waiting']])
   })
 
   it('repeats a refused group one by one, so that one bad item costs the others nothing', async () => {
@@ -68,9 +68,9 @@ describe('a group commit', () => {
     const good = submit('a', 'good', signal)
     const bad = submit('a', 'bad', signal)
     groups[0]?.finish()
-    await vi.waitFor(() => expect(groups).toHaveLength(2))
+    await expect.poll(() => groups).toHaveLength(2)
     groups[1]?.fail(refusal('one of these is bad'))
-    await vi.waitFor(() => expect(groups.slice(2).map(({ items }) => items)).toEqual([['good'], ['bad']]))
+    await expect.poll(() => groups.slice(2).map(({ items }) => items)).toEqual([['good'], ['bad']])
     groups[2]?.finish()
     groups[3]?.fail(refusal('bad'))
     expect(await good).toBe('stored good')
@@ -82,7 +82,7 @@ describe('a group commit', () => {
     void submit('a', 'first', signal)
     const lost = ['one', 'two'].map((item) => submit('a', item, signal))
     groups[0]?.finish()
-    await vi.waitFor(() => expect(groups).toHaveLength(2))
+    await expect.poll(() => groups).toHaveLength(2)
     const gone = new AppError({ code: 'database.unavailable', status: 503, detail: 'gone', retryable: true })
     groups[1]?.fail(gone)
     for (const item of lost) await expect(item).rejects.toBe(gone)

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createRunFeed } from '../../../src/modules/policy/run-feed.ts'
 import type { RunEvent } from '../../../src/modules/policy/run-types.ts'
 
@@ -45,7 +45,7 @@ describe('the feed of a run', () => {
     const waiting = reader.next()
     leaving.abort()
     expect((await waiting).done).toBe(true)
-    await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
+    await expect.poll(() => feed.signal.aborted).toBe(true)
   })
 
   it('says now and then that it is still there', async () => {
@@ -61,14 +61,14 @@ describe('the feed of a run', () => {
     const reader = feed.read(0, { idleMs: 1_000, signal })
     await reader.next()
     await reader.return(undefined)
-    await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
+    await expect.poll(() => feed.signal.aborted).toBe(true)
   })
 
   it('gives a run up whose reader never came', async () => {
     const feed = createRunFeed({ graceMs: 5, aheadMax: 2 })
     await feed.emit(token('a'))
     feed.expectReader()
-    await vi.waitFor(() => expect(feed.signal.aborted).toBe(true))
+    await expect.poll(() => feed.signal.aborted).toBe(true)
   })
 
   it('lets a cancelled run end, whoever reads', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseModelOutput, renderStep } from '../../../src/modules/tool/parse-output.ts'
+import { parseModelOutput } from '../../../src/modules/tool/parse-output.ts'
 
 const add = (content: string) => JSON.stringify({ name: 'Add_memory', arguments: { content } })
 const block = (json: string) => `<tool_call>${json}</tool_call>`
@@ -258,16 +258,5 @@ describe('odd outputs', () => {
         { code: 'stray_tag', count: 1000 },
       ].toReversed(),
     )
-  })
-})
-
-describe('renderStep', () => {
-  it('writes the canonical form', () => {
-    const calls = parseModelOutput(step(block(`{'name': 'Add_memory', 'arguments': '{"content": "<b>"}',}`))).calls
-    expect(renderStep({ think: 't', answer: null, calls })).toBe(
-      '<think>t</think>\n<tool_call>[{"name":"Add_memory","arguments":{"content":"\\u003cb>"}}]</tool_call>',
-    )
-    expect(renderStep({ think: null, answer: 'a', calls: [] })).toBe('<think></think>\n<answer>a</answer>')
-    expect(renderStep({ think: null, answer: null, calls: [] })).toBe('<think></think>')
   })
 })

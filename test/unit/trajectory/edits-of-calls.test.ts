@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { StoredEdit } from '../../../src/modules/context/context.repository.ts'
+import type { StoredEdit } from '../../../src/modules/context/context-edit.repository.ts'
 import { editsOfCalls } from '../../../src/modules/trajectory/edits-of-calls.ts'
 import type { RecordedCall } from '../../../src/modules/trajectory/step.repository.ts'
 

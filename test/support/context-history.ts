@@ -3,10 +3,9 @@
  * context is the view of those in state `in_context`, by position. Every change makes one new version, and the token
  * count is recounted from the messages, so that it cannot drift (C4).
  */
-import { brokenInvariant } from '../../shared/errors.ts'
-import type { Context, ContextEdit, ContextMessage, EditPlan } from './context-types.ts'
-import { byPosition, sumTokens } from './edit-cost.ts'
-import type { AppendPlan } from './plan-append.ts'
+import type { Context, ContextEdit, ContextMessage, EditPlan } from '../../src/modules/context/context-types.ts'
+import { byPosition, sumTokens } from '../../src/modules/context/edit-cost.ts'
+import type { AppendPlan } from '../../src/modules/context/plan-append.ts'
 
 /** A session's messages and edits, all that ever were. */
 export type ContextHistory = {
@@ -60,13 +59,12 @@ export const applyPlan = (history: ContextHistory, plan: EditPlan, editId: strin
       editOf(plan, { editId, contextVersion: history.version + 1 }),
     ],
   }
-  if (contextOf(after).tokens !== plan.tokensAfter)
-    throw brokenInvariant(`edit ${editId} was planned for another context`)
+  if (contextOf(after).tokens !== plan.tokensAfter) throw new Error(`edit ${editId} was planned for another context`)
   return after
 }
 
 /** The log's entry of an applied plan. */
-export const editOf = (
+const editOf = (
   plan: EditPlan,
   { editId, contextVersion }: { readonly editId: string; readonly contextVersion: number },
 ): ContextEdit => ({

@@ -1,0 +1,91 @@
+import { Writable } from 'node:stream'
+import pino from 'pino'
+import { describe, expect, it } from 'vitest'
+import { type Answer, createTestApp } from '../support/app.ts'
+import { expectProblem } from '../support/http.ts'
+
+const json = { 'content-type': 'application/json' }
+
+describe('limits', () => {
+  it('on wrong keys hold for an address, and do not count missing keys or good ones', async () => {
+    const test = await createTestApp({ app: { authFailuresPerMinute: 3 } })
+    try {
+      const { key } = await test.makeKey()
+      const status = async (given: string | null) => (await test.request(given, { url: '/v1/usage' })).statusCode
+      for (let i = 0; i < 5; i += 1) expect([await status(null), await status(key)]).toEqual([401, 200])
+      const wrong = `${key.slice(0, -2)}AA`
+      expect([await status(wrong), await status(wrong), await status('agmop_x'), await status(wrong)]).toEqual([
+        401, 401, 401, 429,
+      ])
+      expect(await status(null)).toBe(401)
+    } finally {
+      await test.close()
+    }
+  })
+
+  it('on the rate of a tenant leave other tenants alone', async () => {
+    const test = await createTestApp()
+    try {
+      const { key: slow } = await test.makeKey({ quotas: { requestsPerSecond: 2 } })
+      const { key: other } = await test.makeKey()
+      const burst = await Promise.all(Array.from({ length: 30 }, () => test.request(slow, { url: '/v1/usage' })))
+      const refused = burst.filter(({ statusCode }) => statusCode === 429)
+      expect(refused.length).toBeGreaterThan(5)
+      expectProblem(refused[0] as Answer, 429, 'quota.requests_per_second')
+      expect(refused[0]?.headers['retry-after']).toBe('1')
+      expect((await test.request(other, { url: '/v1/usage' })).statusCode).toBe(200)
+    } finally {
+      await test.close()
+    }
+  })
+
+  it('the key of metrics reads the metrics, as the operator does, and nothing else', async () => {
+    const metricsKey = 'scraper-0123456789'
+    const test = await createTestApp({ app: { metricsKey } })
+    try {
+      const { key } = await test.makeKey()
+      const metrics = async (given: string | null) => test.request(given, { url: '/metrics' })
+      expect((await metrics(null)).statusCode).toBe(401)
+      expect((await metrics(key)).statusCode).toBe(403)
+      expect((await metrics(test.operatorKey)).statusCode).toBe(200)
+      await test.request(key, { url: '/v1/usage' })
+      const shown = await metrics(metricsKey)
+      expect(shown.payload).toMatch(/agemem_request_seconds_count\{operation="getUsage",status="2xx"\} 1/)
+      expect(shown.payload).not.toMatch(/ten_|key_|tenant/)
+      expect((await test.request(metricsKey, { url: '/v1/admin/tenants' })).statusCode).toBe(401)
+    } finally {
+      await test.close()
+    }
+  })
+
+  it('on which tenant and content are: T1, no log line holds content, a query, a key or another header', async () => {
+    const lines: string[] = []
+    const sink = new Writable({
+      write(chunk, _encoding, done) {
+        lines.push(String(chunk))
+        done()
+      },
+    })
+    const test = await createTestApp({ app: { logger: pino({ level: 'trace' }, sink) } })
+    try {
+      const { key } = await test.makeKey()
+      const headers = { 'x-secret': 'peanut' }
+      await test.request(key, { method: 'POST', url: '/v1/agents/a/memories', payload: { content: 'peanut' }, headers })
+      await test.request(key, { url: '/v1/agents/a/memories?memory_type=peanut' })
+      await test.request(key, {
+        method: 'POST',
+        url: '/v1/agents/a/memories',
+        payload: '{"content":"peanut',
+        headers: json,
+      })
+      await test.request('peanut', { url: '/v1/agents/peanut/memories' })
+      expect(lines.filter((line) => line.includes('"status":')).length).toBeGreaterThanOrEqual(4)
+      for (const line of lines) {
+        expect(line).not.toContain('peanut')
+        expect(line).not.toContain(key)
+      }
+    } finally {
+      await test.close()
+    }
+  })
+})
