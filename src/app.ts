@@ -21,7 +21,7 @@ import { registerMcpRoutes } from './mcp/routes.ts'
 import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
 import { registerChatRoutes } from './modules/chat/chat.routes.ts'
 import { registerContextRoutes } from './modules/context/context.routes.ts'
-import { fromMessageBody } from './modules/context/context-body.ts'
+import { fromMessageBodies } from './modules/context/context-body.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
 import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.ts'
 import { registerMemoryItemRoutes } from './modules/memory/memory-item.routes.ts'
@@ -146,7 +146,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerMemoryAdminRoutes(app, modules)
   registerSessionRoutes(app, {
     ...modules,
-    startContext: (bodies) => contexts.startContext(bodies.map(fromMessageBody)),
+    startContext: (bodies) => contexts.startContext(fromMessageBodies(bodies, '/messages')),
   })
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)

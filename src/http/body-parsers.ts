@@ -5,7 +5,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { findUnsafeText } from '../shared/json-limits.ts'
-import { malformedJson, unexpectedBody, unknownParameters, unsafeText, unsupportedMediaType } from './http-errors.ts'
+import {
+  malformedJson,
+  unexpectedBody,
+  unknownParameters,
+  unsafeText,
+  unsupportedEncoding,
+  unsupportedMediaType,
+} from './http-errors.ts'
 
 const json = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -59,8 +66,9 @@ export const registerBodyParsers = (app: FastifyInstance): void => {
   )
 
   app.addHook('preParsing', async (request) => {
-    const type = request.headers['content-type']
+    const { 'content-type': type, 'content-encoding': encoding = 'identity' } = request.headers
     if (type === undefined || request.is404 || isSafe(request)) return
+    if (encoding.toLowerCase() !== 'identity') throw unsupportedEncoding()
     const [, mediaType = '', charset] = /^\s*([^\s;]+)\s*(?:;.*?charset="?([^\s;"]+))?/i.exec(type) ?? []
     const isUnderstood = charset === undefined || charset.toLowerCase() === 'utf-8'
     if (!isUnderstood || !acceptedTypesOf(request).includes(mediaType.toLowerCase())) throw unsupportedMediaType()

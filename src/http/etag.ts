@@ -1,5 +1,6 @@
 /** Versions as strong entity tags (RFC 9110, sections 8.8.3 and 13.1.1): `"v3"`. */
 import { AppError } from '../shared/errors.ts'
+import type { ExpectedVersion } from '../shared/expected-version.ts'
 
 export const etagOf = (version: number): string => `"v${version}"`
 
@@ -7,22 +8,28 @@ const invalidIfMatch = () =>
   new AppError({
     code: 'request.invalid_if_match',
     status: 400,
-    detail: 'If-Match must be * or an ETag that this service gave, such as "v3".',
-    errors: [{ pointer: '/headers/if-match', detail: 'must be * or an ETag such as "v3"' }],
+    detail: 'If-Match must be * or ETags in their quotes, such as "v3".',
+    errors: [{ pointer: '/headers/if-match', detail: 'must be * or ETags in quotes, such as "v3"' }],
   })
 
-/** The version that the client knows, `*` for any, null without the header. */
-export const parseIfMatch = (header: string | undefined): number | '*' | null => {
+const entityTag = '(?:W/)?"[\\x21\\x23-\\x7e\\x80-\\xff]*"'
+const entityTags = new RegExp(`^${entityTag}(?:[ \\t]*,[ \\t]*${entityTag})*$`)
+const ownTag = /(?<!W\/)"v(\d{1,15})"/g
+
+/**
+ * The versions that the client knows, `*` for any, null without the header. Tags that are weak, or not of this service,
+ * are none of any version: the comparison is the strong one.
+ */
+export const parseIfMatch = (header: string | undefined): ExpectedVersion | null => {
   if (header === undefined) return null
   const text = header.trim()
   if (text === '*') return '*'
-  const version = /^"v(\d{1,15})"$/.exec(text)?.[1]
-  if (version === undefined) throw invalidIfMatch()
-  return Number(version)
+  if (!entityTags.test(text)) throw invalidIfMatch()
+  return [...text.matchAll(ownTag)].map(([, version]) => Number(version))
 }
 
 /** For writes that would overwrite: @throws AppError `request.if_match_required` (428) without the header */
-export const requireIfMatch = (header: string | undefined): number | '*' => {
+export const requireIfMatch = (header: string | undefined): ExpectedVersion => {
   const expected = parseIfMatch(header)
   if (expected !== null) return expected
   throw new AppError({

@@ -1,6 +1,7 @@
 /** What the edge itself refuses, and what Fastify's own errors become. */
 import type { FastifyError, FastifyRequest } from 'fastify'
 import { AppError, brokenInvariant, type FieldError, isAppError } from '../shared/errors.ts'
+import { joinFieldErrors } from '../shared/field-errors.ts'
 import { jsonPointer } from '../shared/json-limits.ts'
 
 export const routeNotFound = () =>
@@ -76,7 +77,7 @@ export const unsafeText = (error: FieldError) =>
   new AppError({
     code: 'request.unsafe_text',
     status: 400,
-    detail: 'The request holds text or a key that cannot be stored, or is nested too deep.',
+    detail: 'The request holds text, a key or a number that cannot be stored, or is nested too deep.',
     errors: [error],
   })
 
@@ -108,6 +109,12 @@ export const unsupportedMediaType = refuse(
   'request.unsupported_media_type',
   415,
   'Send the body as application/json in UTF-8, or as application/x-ndjson where the operation says so.',
+)
+
+export const unsupportedEncoding = refuse(
+  'request.unsupported_media_type',
+  415,
+  'Send the body as it is: a Content-Encoding other than identity is not taken.',
 )
 
 export const malformedJson = (reason: string) =>
@@ -145,7 +152,7 @@ const pointerOf = (part: string, path: string): string => (part === 'headers' ? 
 type Fault = NonNullable<FastifyError['validation']>[number]
 
 const fieldErrorOf = (part: string, { instancePath, message, params }: Fault): FieldError => {
-  const { additionalProperty, missingProperty } = params
+  const { additionalProperty, missingProperty, allowedValue } = params
   if (typeof additionalProperty === 'string')
     return {
       pointer: pointerOf(part, instancePath + jsonPointer([additionalProperty.slice(0, 64)])),
@@ -153,11 +160,17 @@ const fieldErrorOf = (part: string, { instancePath, message, params }: Fault): F
     }
   if (typeof missingProperty === 'string')
     return { pointer: pointerOf(part, instancePath + jsonPointer([missingProperty])), detail: 'is missing' }
-  return { pointer: pointerOf(part, instancePath), detail: message ?? 'is invalid' }
+  const detail = allowedValue === undefined ? (message ?? 'is invalid') : `must be ${JSON.stringify(allowedValue)}`
+  return { pointer: pointerOf(part, instancePath), detail }
 }
 
-const validationFailed = ({ validation = [], validationContext = 'body' }: FastifyError): AppError =>
-  invalidRequest(validation.map((fault) => fieldErrorOf(validationContext, fault)))
+/** That no branch of a union fits says nothing beside what each of them wants. */
+const fieldErrorsOf = ({ validation = [], validationContext = 'body' }: FastifyError): readonly FieldError[] => {
+  const faults = validation.filter(({ keyword }) => keyword !== 'anyOf')
+  return joinFieldErrors(faults.map((fault) => fieldErrorOf(validationContext, fault)))
+}
+
+const validationFailed = (error: FastifyError): AppError => invalidRequest(fieldErrorsOf(error))
 
 /** For routes that check their body themselves: what else of the request is invalid is refused as everywhere. */
 export const ensureValidPath = ({ validationError }: Pick<FastifyRequest, 'validationError'>): void => {

@@ -60,7 +60,7 @@ const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to 
 
 const problemResponse = (status: number) => ({
   description: reasons[status] ?? 'A problem.',
-  ...(status === 429 || status === 503 ? { headers: retryAfter } : {}),
+  ...([409, 429, 503].includes(status) ? { headers: retryAfter } : {}),
   content: { 'application/problem+json': { schema: { $ref: 'Problem' } } },
 })
 

@@ -1,7 +1,8 @@
 /**
  * What JSON from a client may hold. PostgreSQL stores neither NUL nor half a surrogate pair, keys such as `__proto__` turn
  * into something else when objects are merged, and nesting without end overflows whoever recurses into it. So the edge
- * calls `findUnsafeText` before anything else sees the value. It and `depthOf` walk with a stack of their own and in
+ * calls `findUnsafeText` before anything else sees the value. A number such as 1e400 has become infinite by then, and would be
+ * stored as null. It and `depthOf` walk with a stack of their own and in
  * document order; the other two recurse, and are for values whose depth is known to be bounded.
  */
 import type { FieldError } from './errors.ts'
@@ -47,6 +48,14 @@ export const toSafeText = (text: string): string =>
 
 const unsafeText = 'must not hold the NUL character or half of a surrogate pair'
 
+const boundlessNumber = 'must be a number within the range of a 64-bit float'
+
+/** Of a value that holds no others. */
+const scalarFault = (value: unknown): string | null => {
+  if (typeof value === 'string') return isUnsafeText(value) ? unsafeText : null
+  return typeof value === 'number' && !Number.isFinite(value) ? boundlessNumber : null
+}
+
 const hasPrototype = (value: unknown): boolean => isContainer(value) && Object.hasOwn(value, 'prototype')
 
 const keyFault = (key: string, child: unknown): string | null => {
@@ -57,11 +66,12 @@ const keyFault = (key: string, child: unknown): string | null => {
 
 /**
  * The first thing in `value` that must not be let in: text or a key with NUL or half a surrogate pair, `__proto__`,
- * `constructor.prototype`, or a container deeper than `depthMax` (see `depthOf`). Null when there is none. A key at fault
- * is pointed at by the object that has it. Linear in the value's size, whatever its depth.
+ * `constructor.prototype`, an infinite number, or a container deeper than `depthMax` (see `depthOf`). Null when there is
+ * none. A key at fault is pointed at by the object that has it. Linear in the value's size, whatever its depth.
  */
 export const findUnsafeText = (value: unknown, depthMax = jsonDepthMax): FieldError | null => {
-  if (typeof value === 'string') return isUnsafeText(value) ? { pointer: '', detail: unsafeText } : null
+  const own = scalarFault(value)
+  if (own !== null) return { pointer: '', detail: own }
   const frames: Frame[] = []
   const pointer = (length: number) => jsonPointer(frames.slice(0, length).map((frame) => keyAt(frame, frame.next - 1)))
   let entered = isContainer(value) ? frameOf(value) : undefined
@@ -80,7 +90,8 @@ export const findUnsafeText = (value: unknown, depthMax = jsonDepthMax): FieldEr
     const fault = frame.keys === null ? null : keyFault(keyAt(frame, frame.next), child)
     if (fault !== null) return { pointer: pointer(frames.length - 1), detail: fault }
     frame.next += 1
-    if (typeof child === 'string' && isUnsafeText(child)) return { pointer: pointer(frames.length), detail: unsafeText }
+    const childFault = scalarFault(child)
+    if (childFault !== null) return { pointer: pointer(frames.length), detail: childFault }
     if (isContainer(child)) entered = frameOf(child)
   }
   return null

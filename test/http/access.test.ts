@@ -95,7 +95,9 @@ describe('who may call what', () => {
   })
 
   it('an expired, a revoked and a made-up key answer 401', async () => {
-    const { key: expiring, tenantId } = await test.makeKey({ expiresAt: new Date(Date.now() - 1_000).toISOString() })
+    const expiresAt = new Date(test.modules.clock.nowMs() + 60_000).toISOString()
+    const { key: expiring, tenantId } = await test.makeKey({ expiresAt })
+    test.modules.clock.advance(60_000)
     const { key: manager } = await test.makeKey({ tenantId })
     const made = await test.request(manager, {
       method: 'POST',

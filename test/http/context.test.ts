@@ -94,6 +94,20 @@ describe('messages and context over HTTP', () => {
     expect(await listed()).toEqual([])
   })
 
+  it.each([
+    [{ role: 'user', content: 'x', tool_calls: [call] }, 'tool_calls'],
+    [{ role: 'system', content: 'x', tool_calls: [call] }, 'tool_calls'],
+    [{ role: 'user', content: 'x', tool_call_id: 'call_1' }, 'tool_call_id'],
+    [{ role: 'assistant', content: null, tool_calls: [call, call] }, 'tool_calls'],
+  ])('what no chat endpoint would take is refused, not shown to one: %j', async (message, field) => {
+    const answer = await append([...said('x'), message])
+    expect(codeOf(answer)).toEqual([422, 'message.invalid'])
+    expect(answer.data.errors).toMatchObject([{ pointer: `/messages/1/${field}` }])
+    const started = await http.post('/v1/sessions', { agent_id: 'a', messages: [message] })
+    expect(codeOf(started)).toEqual([422, 'message.invalid'])
+    expect(await listed()).toEqual([])
+  })
+
   it('appends at once are all there, in one order, and each made a version', async () => {
     const answers = await Promise.all(Array.from({ length: 8 }, (_, at) => append(said(`Message ${at}`))))
     const versions = answers.map((answer) => expectStatus(answer, 201).json().context.version)

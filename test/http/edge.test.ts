@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib'
 import type { InjectOptions } from 'fastify'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestApp, type TestApp } from '../support/app.ts'
@@ -25,6 +26,33 @@ describe('what the edge takes and refuses', () => {
     expectProblem(await test.request(null, posted), 404, 'request.route_not_found')
     const withoutBase = { method: 'POST', url: '/chat/completions', payload: { model: 'agemem' } } as const
     expectProblem(await test.request(key, withoutBase), 404, 'request.route_not_found')
+    const misspelt = { method: 'POST', url: '/v1/sessions/s/tools/Add_memory', payload: { content: 'x' } } as const
+    expectProblem(await test.request(key, misspelt), 404, 'request.route_not_found')
+  })
+
+  it('refuses a body that is compressed, and takes one that says it is not', async () => {
+    const memory = '{"content":"as it is"}'
+    for (const encoding of ['gzip', 'br', 'gzip, identity'])
+      expectProblem(await add(memory, { ...json, 'content-encoding': encoding }), 415, 'request.unsupported_media_type')
+    const imported = { method: 'POST', url: '/v1/agents/a/memories/import', payload: gzipSync(memory) } as const
+    const headers = { 'content-type': 'application/x-ndjson', 'content-encoding': 'gzip' }
+    expectProblem(await test.request(key, { ...imported, headers }), 415, 'request.unsupported_media_type')
+    expect((await add(memory, { ...json, 'content-encoding': 'identity' })).statusCode).toBe(201)
+  })
+
+  it('says of a choice what may be chosen, once', async () => {
+    const search = (payload: object) =>
+      test.request(key, { method: 'POST', url: '/v1/agents/a/memories/search', payload })
+    const detail = 'must be "hybrid" or "semantic" or "keyword"'
+    expect((await search({ query: 'x', mode: 'best' })).data.errors).toEqual([{ pointer: '/mode', detail }])
+    expect((await add('{"content":"x","ttl_seconds":0}')).data.errors).toEqual([
+      { pointer: '/ttl_seconds', detail: 'must be >= 1 or null' },
+    ])
+    const batch = { memories: [{ content: 'x', ttl_seconds: 0 }] }
+    const answer = await test.request(key, { method: 'POST', url: '/v1/agents/a/memories/batch', payload: batch })
+    expect(answer.json().results[0].problem.errors).toEqual([
+      { pointer: '/ttl_seconds', detail: 'must be >= 1 or null' },
+    ])
   })
 
   it('answers a path that is no URL with a problem', async () => {
@@ -55,6 +83,7 @@ describe('what the edge takes and refuses', () => {
     ['NUL', '{"content":"a\\u0000b"}', '/content'],
     ['half a surrogate pair', '{"content":"\\ud800"}', '/content'],
     ['__proto__', '{"content":"a","metadata":{"__proto__":{"x":1}}}', '/metadata'],
+    ['a number that is infinite', '{"content":"a","metadata":{"far":-1e400}}', '/metadata/far'],
     ['constructor.prototype', '{"content":"a","metadata":{"constructor":{"prototype":{}}}}', '/metadata'],
   ])('refuses %s and says where', async (_, payload, pointer) => {
     const answer = await add(payload)

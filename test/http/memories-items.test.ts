@@ -77,12 +77,22 @@ describe('one memory over HTTP', () => {
 
   it.each([
     [' \n\t ', {}, '/content'],
+    ['\u200b\u200d', {}, '/content'],
     ['too large metadata', { a: 'x'.repeat(8_192) }, '/metadata'],
     ['too deep metadata', { a: { b: { c: { d: { e: {} } } } } }, '/metadata'],
   ])('refuses what cannot be stored: %j', async (content, metadata, pointer) => {
     const answer = await add({ content, metadata })
     expect(codeOf(answer)).toEqual([422, 'memory.invalid'])
     expect(answer.data.errors).toMatchObject([{ pointer }])
+  })
+
+  it('refuses a blank memory_type, when it is new and when it changes', async () => {
+    const { url } = await stored({ content: 'Typed', memory_type: 'fact' })
+    const blank = { memory_type: ' \u200b' }
+    for (const answer of [await add({ content: 'x', ...blank }), await http.patch(url, blank, anyVersion)]) {
+      expect(codeOf(answer)).toEqual([422, 'memory.invalid'])
+      expect(answer.data.errors).toMatchObject([{ pointer: '/memory_type' }])
+    }
   })
 
   it('takes the longest content, the largest and the deepest metadata', async () => {
@@ -127,9 +137,11 @@ describe('one memory over HTTP', () => {
       method === 'PATCH' ? http.patch(url, { content: 'Changed' }, headers) : http.delete(url, headers)
     expect(codeOf(await send({}))).toEqual([428, 'request.if_match_required'])
     expect(codeOf(await send({ 'if-match': '"v2"' }))).toEqual([412, 'memory.version_mismatch'])
-    for (const header of ['v1', 'W/"v1"', '"1"', ''])
+    for (const header of ['W/"v1"', '"1"', '"v2", "v3"'])
+      expect(codeOf(await send({ 'if-match': header }))).toEqual([412, 'memory.version_mismatch'])
+    for (const header of ['v1', ''])
       expect(codeOf(await send({ 'if-match': header }))).toEqual([400, 'request.invalid_if_match'])
-    expectStatus(await send({ 'if-match': '"v1"' }), method === 'PATCH' ? 200 : 204)
+    expectStatus(await send({ 'if-match': '"v2", "v1"' }), method === 'PATCH' ? 200 : 204)
   })
 
   it('of two updates of one version, one is told that it is late', async () => {

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
+import { encodeCursor } from '../../src/shared/page.ts'
 import { codeOf, expectStatus, idMatching, once, readPages, useApp } from '../support/http.ts'
 
 describe('many memories over HTTP', () => {
@@ -147,15 +148,10 @@ describe('many memories over HTTP', () => {
       expect(codeOf(await http.get(`${url}?created_after=${text}`))).toEqual([422, 'request.invalid_moment'])
     })
 
-    it('never fails over text that cannot be stored, nested deep, or in a cursor', async () => {
+    it('never fails over text that cannot be stored, or is nested deep', async () => {
       const deep = `{"a":${'['.repeat(4_000)}${']'.repeat(4_000)}}`
       for (const text of ['{"a":"\\u0000"}', '{"a":"\\ud800"}', '{"__proto__":1}', deep])
         expect([200, 400, 422]).toContain((await http.get(`${url}?metadata=${encodeURIComponent(text)}`)).statusCode)
-      for (const keys of ['["\\u0000"]', '["\\ud800"]', '[1e999]', '[1.5]', '[{}]', '[]', '["a","b"]']) {
-        const cursor = Buffer.from(keys).toString('base64url')
-        for (const list of [url, '/v1/agents', '/v1/sessions', '/v1/keys', '/v1/audit_events'])
-          expect([200, 400], `${list} ${keys}`).toContain((await http.get(`${list}?cursor=${cursor}`)).statusCode)
-      }
     })
 
     it('of an agent that is not there is empty', async () => {
@@ -248,7 +244,7 @@ describe('many memories over HTTP', () => {
       [['infinity', '']],
       [['mem_1']],
     ])('a forged cursor %j of a list is a 400', async (keys) => {
-      const cursor = Buffer.from(JSON.stringify(keys)).toString('base64url')
+      const cursor = encodeCursor('memories desc mixed', keys)
       expect(codeOf(await http.get(`/v1/agents/mixed/memories?cursor=${cursor}`))).toEqual([
         400,
         'request.invalid_cursor',

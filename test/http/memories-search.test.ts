@@ -65,6 +65,22 @@ describe('search over HTTP', () => {
       expect(await contents({ query, memory_type: 'habit', metadata_filter: { hot: true } })).toEqual([])
     })
 
+    it('memory_type means the same as in a list, and not a type that metadata tells of', async () => {
+      await http.post('/v1/agents/typed/memories/batch', {
+        memories: [
+          { content: 'Tea by type', memory_type: 'habit' },
+          { content: 'Tea by label', metadata: { type: 'habit' } },
+        ],
+      })
+      if (isIndexed) await app().modules.indexer.drain()
+      const search = { query: 'tea', memory_type: 'habit' }
+      const { results: found } = expectStatus(await http.post('/v1/agents/typed/memories/search', search), 200).json()
+      const { data: listed } = (await http.get('/v1/agents/typed/memories?memory_type=habit')).json()
+      const bodies = [found.map(({ memory }: Result) => memory), listed]
+      for (const memories of bodies)
+        expect(new Set(memories.map(({ content }: Result['memory']) => content))).toEqual(new Set(['Tea by type']))
+    })
+
     it.each(['hybrid', 'keyword'])('min_score leaves out what scores lower in mode %s', async (mode) => {
       const all = await results({ query: 'green tea', mode })
       const bound = Number(all[0]?.score)
@@ -122,8 +138,12 @@ describe('search over HTTP', () => {
     expect(codeOf(await search({ query: 'x', metadata_filter }))).toEqual([422, 'request.invalid_metadata'])
   })
 
-  it('of blank words or of an agent that is not there finds nothing and does not fail', async () => {
-    for (const query of [' ', '!?', '\u{1f375}', 'x'.repeat(32_768)]) expectStatus(await search({ query }), 200)
+  it.each([' ', '\n\t', '\u3000', '\u200b'])('refuses the blank query %j, as the tool does', async (query) => {
+    expect(codeOf(await search({ query }))).toEqual([422, 'memory.invalid_query'])
+  })
+
+  it('of no words or of an agent that is not there does not fail', async () => {
+    for (const query of ['!?', '\u{1f375}', 'x'.repeat(32_768)]) expectStatus(await search({ query }), 200)
     const nobody = await http.post('/v1/agents/nobody/memories/search', { query: 'tea' })
     expect(nobody.data).toEqual({ results: [], degraded: [] })
   })

@@ -158,12 +158,37 @@ describe('tenants and keys', () => {
     const { key: manager } = await test.makeKey({ tenantId, scopes: ['keys:manage'] })
     const { key: bound } = await test.makeKey({ tenantId, agentIds: ['mine'] })
     const [{ key_id: keyId }] = (await ask(mighty, 'GET /v1/keys')).json().data
-    for (const one of [manager, bound])
-      expect(codeOf(await ask(one, `POST /v1/keys/${keyId}/rotate`, { payload: {} }))).toEqual([
-        403,
-        'key.scope_not_grantable',
-      ])
+    const rotate = (by: string) => ask(by, `POST /v1/keys/${keyId}/rotate`, { payload: {} })
+    expect(codeOf(await rotate(manager))).toEqual([403, 'key.scope_not_grantable'])
+    expect(codeOf(await rotate(bound))).toEqual([404, 'key.not_found'])
     expect((await ask(mighty, 'GET /v1/keys')).json().data).toHaveLength(3)
+  })
+
+  it('a key that is bound to agents sees and revokes no key that reaches further', async () => {
+    const { key: mighty, tenantId } = await test.makeKey()
+    const { key: bound } = await test.makeKey({ tenantId, agentIds: ['mine', 'ours'] })
+    await test.makeKey({ tenantId, agentIds: ['theirs'] })
+    const { data: own } = await ask(bound, 'POST /v1/keys', {
+      payload: { name: 'own', scopes: ['usage:read'], agent_ids: ['mine'] },
+    })
+    const ids = async (by: string): Promise<readonly string[]> =>
+      (await ask(by, 'GET /v1/keys')).json().data.map(({ key_id }: Data) => key_id)
+    const [all, seen] = [await ids(mighty), await ids(bound)]
+    expect([all.length, seen.length]).toEqual([4, 2])
+    expect(seen).toContain(own.key_id)
+    for (const keyId of all.filter((id) => !seen.includes(id)))
+      expect(codeOf(await ask(bound, `DELETE /v1/keys/${keyId}`))).toEqual([404, 'key.not_found'])
+    expect((await ask(bound, `DELETE /v1/keys/${own.key_id}`)).statusCode).toBe(204)
+    expect((await ask(mighty, 'GET /v1/usage')).statusCode).toBe(200)
+  })
+
+  it('a key is not made when it has expired already', async () => {
+    const { key, tenantId } = await test.makeKey()
+    const payload = { name: 'late', scopes: ['usage:read'], expires_at: new Date(Date.now() - 1_000).toISOString() }
+    expect(codeOf(await ask(key, 'POST /v1/keys', { payload }))).toEqual([422, 'key.expiry_passed'])
+    const made = await operate(`POST /v1/admin/tenants/${tenantId}/keys`, { payload })
+    expect(codeOf(made)).toEqual([422, 'key.expiry_passed'])
+    expect((await ask(key, 'GET /v1/keys')).json().data).toHaveLength(1)
   })
 
   it('a successor inherits the own expiry of a key, also of one that is in its grace', async () => {

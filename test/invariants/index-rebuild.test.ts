@@ -158,7 +158,7 @@ describe('another embedder', () => {
     const before = serving()
     const other = await openOther()
     const early = await searchIn(other, caller, { agentId: 'a', query: 'number7' })
-    expect([early.results[0]?.memory.content, early.degraded]).toEqual([contents[7], ['vector_index']])
+    expect([early.results[0]?.memory.content, early.degraded]).toEqual([contents[7], ['index_lag', 'vector_index']])
     expect(serving()).toBe(before)
     await settleIndex(other)
     expect(serving()).not.toBe(before)

@@ -141,6 +141,25 @@ describe.each(['exact', 'qdrant'])('long-term memory over the %s index', (driver
     expect(await contentsOf('m4', 'zebras')).toContain('Zebras graze at dawn')
   })
 
+  it('M4: a memory is found by its meaning at once, before and after its words are indexed', async () => {
+    await add('m4d', 'Zebras graze at dawn')
+    expect(await contentsOf('m4d', 'zebras', { mode: 'semantic' })).toEqual(['Zebras graze at dawn'])
+    modules.embedder.behaviour = 'unavailable'
+    await modules.indexer.drain()
+    modules.embedder.behaviour = 'answers'
+    const answer = await search('m4d', 'zebras', { mode: 'semantic' })
+    expect([answer.results.length, answer.degraded]).toEqual([1, []])
+  })
+
+  it('M4: what is too much to be embedded in a search is named in its answer', async () => {
+    const memories = Array.from({ length: 40 }, (_, at) => ({ content: `Zebra number ${at}` }))
+    await modules.memories.addMany(caller, { agentId: 'm4e', memories })
+    expect((await search('m4e', 'zebra')).degraded).toEqual(['index_lag'])
+    expect((await search('m4e', 'zebra', { mode: 'keyword' })).degraded).toEqual([])
+    await modules.indexer.drain()
+    expect((await search('m4e', 'zebra')).degraded).toEqual([])
+  })
+
   it('M4: an update is searched at once under its new content and not under its old', async () => {
     const { memoryId } = await add('m4b', 'Lives in Porto')
     await modules.indexer.drain()

@@ -54,13 +54,13 @@ export const createAgentService = (options: AgentServiceOptions) => {
 
   return {
     list: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<Agent>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'agents', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listAgents(tx, { after, limit: limit + 1, only: caller.agentIds }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (agent) => [agent.agentId] })
+      return pageOf(rows, { list: 'agents', limit, keysOf: (agent) => [agent.agentId] })
     },
 
     get: async (caller: Caller, agentId: string): Promise<Agent> => {

@@ -5,7 +5,7 @@
 import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
 import { encodeCursor } from '../../shared/page.ts'
-import type { ContextService } from '../context/context.service.ts'
+import { type ContextService, messageList } from '../context/context.service.ts'
 import { ensureMessageFits } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import type { PolicyService } from '../policy/policy.service.ts'
@@ -95,7 +95,7 @@ export const createChatService = ({ sessions, contexts, policy, streams }: ChatS
 
   const readKnown = async (caller: Caller, sessionId: string) => {
     const { session, context } = await contexts.readSnapshot(caller, sessionId)
-    const cursor = encodeCursor([session.nextSequence - comparedMax - 1])
+    const cursor = encodeCursor(messageList(sessionId), [session.nextSequence - comparedMax - 1])
     const { data } = await contexts.listMessages(caller, sessionId, { cursor, limit: comparedMax })
     const rules = context.messages.filter(({ role }) => role === 'system')
     return seenByClient([...rules, ...data.filter(({ role }) => role !== 'system')])

@@ -4,9 +4,11 @@
  */
 import type { ChatTool } from '../../ports/language-model.ts'
 import { jsonPointer } from '../../shared/json-limits.ts'
+import { readMessageBodies } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { fromSamplingBody, type PolicyDefaults } from '../policy/policy-body.ts'
 import type { RunRequest } from '../policy/run-types.ts'
+import type { NewMessageBody } from '../session/session.schemas.ts'
 import { unsupportedField } from './chat.errors.ts'
 import type { ChatCompletionBody, ChatMessageBody } from './chat.schemas.ts'
 
@@ -58,15 +60,15 @@ const toToolCall = (call: NonNullable<ChatMessageBody['tool_calls']>[number], po
   return { id: call.id, type: 'function' as const, function: { name, arguments: args } }
 }
 
-const toMessage = (message: ChatMessageBody, index: number): NewMessage => {
+const toMessageBody = (message: ChatMessageBody, index: number): NewMessageBody => {
   const { role, name, tool_calls: calls, tool_call_id: toolCallId } = message
   const pointer = jsonPointer(['messages', index, 'tool_calls'])
   return {
     role: role === 'developer' ? 'system' : role,
     content: textOf(message.content, index),
     ...(name ? { name } : {}),
-    ...(calls && calls.length > 0 ? { toolCalls: calls.map((call) => toToolCall(call, pointer)) } : {}),
-    ...(toolCallId ? { toolCallId } : {}),
+    ...(calls && calls.length > 0 ? { tool_calls: calls.map((call) => toToolCall(call, pointer)) } : {}),
+    ...(toolCallId ? { tool_call_id: toolCallId } : {}),
   }
 }
 
@@ -106,7 +108,7 @@ export const readChatRequest = (body: ChatCompletionBody, defaults: PolicyDefaul
   ensureSupported(body)
   return {
     model: body.model,
-    messages: body.messages.map(toMessage),
+    messages: readMessageBodies(body.messages.map(toMessageBody), '/messages'),
     isStreamed: body.stream === true,
     wantsUsage: body.stream_options?.include_usage === true,
     run: {

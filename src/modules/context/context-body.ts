@@ -1,6 +1,7 @@
+import type { FieldError } from '../../shared/errors.ts'
 import { toSnakeCase } from '../../shared/snake-case.ts'
 import { messageBytesMax, type NewMessageBody } from '../session/session.schemas.ts'
-import { messageTooLarge } from './context.errors.ts'
+import { messageInvalid, messageTooLarge } from './context.errors.ts'
 import type { StoredMessage } from './context.repository.ts'
 import type { StoredEdit } from './context-edit.repository.ts'
 import type { NewMessage } from './plan-append.ts'
@@ -20,22 +21,46 @@ export const toMessageBody = (message: StoredMessage) => ({
   created_at: message.createdAt,
 })
 
+/** What the context would show to a chat endpoint, which would refuse all of it for this. */
+const misplacedFields = (
+  { role, tool_calls: calls = [], tool_call_id: callId }: NewMessageBody,
+  pointer: string,
+): readonly FieldError[] => [
+  ...(calls.length > 0 && role !== 'assistant'
+    ? [{ pointer: `${pointer}/tool_calls`, detail: 'belongs to messages of the assistant' }]
+    : []),
+  ...(callId !== undefined && role !== 'tool'
+    ? [{ pointer: `${pointer}/tool_call_id`, detail: 'belongs to messages of a tool' }]
+    : []),
+  ...(new Set(calls.map(({ id }) => id)).size < calls.length
+    ? [{ pointer: `${pointer}/tool_calls`, detail: 'must not hold two calls with one id' }]
+    : []),
+]
+
+/** Whatever their size. @throws AppError `message.invalid` (422) with pointers below `pointer`, where the messages stand */
+export const readMessageBodies = (bodies: readonly NewMessageBody[], pointer: string): readonly NewMessage[] =>
+  bodies.map((body, index) => {
+    const misplaced = misplacedFields(body, `${pointer}/${index}`)
+    if (misplaced.length > 0) throw messageInvalid(misplaced)
+    return {
+      role: body.role,
+      content: body.content ?? '',
+      name: body.name,
+      toolCalls: body.tool_calls,
+      toolCallId: body.tool_call_id,
+      pinned: body.pinned,
+    }
+  })
+
 /** The message itself. @throws AppError `message.too_large` (422) */
 export const ensureMessageFits = (message: NewMessage): NewMessage => {
   if (Buffer.byteLength(message.content) > messageBytesMax) throw messageTooLarge(messageBytesMax)
   return message
 }
 
-/** @throws AppError `message.too_large` (422) */
-export const fromMessageBody = (body: NewMessageBody): NewMessage =>
-  ensureMessageFits({
-    role: body.role,
-    content: body.content ?? '',
-    name: body.name,
-    toolCalls: body.tool_calls,
-    toolCallId: body.tool_call_id,
-    pinned: body.pinned,
-  })
+/** Messages to append. @throws AppError `message.invalid`, `message.too_large` (422) */
+export const fromMessageBodies = (bodies: readonly NewMessageBody[], pointer: string): readonly NewMessage[] =>
+  readMessageBodies(bodies, pointer).map(ensureMessageFits)
 
 export const toEditBody = (edit: StoredEdit) => ({
   edit_id: edit.editId,

@@ -82,7 +82,8 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
     },
 
     listEdits: async (caller: Caller, sessionId: string, { cursor, limit }: PageRequest): Promise<Page<StoredEdit>> => {
-      const [afterVersion] = decodeCursor(cursor, [-1] as readonly [number])
+      const list = `edits ${sessionId}`
+      const [afterVersion] = decodeCursor({ list, cursor }, [-1] as readonly [number])
       const rows = await database.transact(
         caller.tenantId,
         async (tx) => {
@@ -91,7 +92,7 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (edit) => [edit.contextVersion] })
+      return pageOf(rows, { list, limit, keysOf: (edit) => [edit.contextVersion] })
     },
   }
 }

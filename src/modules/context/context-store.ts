@@ -6,6 +6,7 @@
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
+import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import { advanceContext, findSession, lockSession, type StoredSession } from '../session/session.repository.ts'
@@ -25,8 +26,8 @@ import { type NewMessage, planAppend } from './plan-append.ts'
 
 export type Snapshot = { readonly session: StoredSession; readonly context: Context }
 
-/** The version that the client read; `*` or null: whichever it is. */
-export type ExpectedContext = number | '*' | null
+/** Null: whichever version it is. */
+export type ExpectedContext = ExpectedVersion | null
 
 export type AppliedEdit = { readonly edit: StoredEdit; readonly context: ContextMeasure }
 
@@ -67,7 +68,7 @@ const ensureOpen = (session: StoredSession): StoredSession => {
 }
 
 const ensureExpected = (session: StoredSession, expected: ExpectedContext): void => {
-  if (typeof expected === 'number' && expected !== session.context.version)
+  if (expected !== null && !isExpected(expected, session.context.version))
     throw contextVersionMismatch(session.context.version)
 }
 

@@ -1,4 +1,4 @@
-import { AppError } from '../../shared/errors.ts'
+import { AppError, type FieldError } from '../../shared/errors.ts'
 import type { Refusal, RefusalCode } from './context-types.ts'
 
 const statusOf: Record<RefusalCode, number> = {
@@ -26,7 +26,7 @@ export const contextVersionMismatch = (version: number) =>
   new AppError({
     code: 'context.version_mismatch',
     status: 412,
-    detail: `The context is at version ${version} now. Read it again and repeat the change with its new ETag.`,
+    detail: `The context is at version ${version} now, which If-Match does not name. Read it again and repeat the change with its ETag.`,
   })
 
 export const editNotFound = () =>
@@ -40,6 +40,14 @@ export const messageTooLarge = (bytesMax: number) =>
     code: 'message.too_large',
     status: 422,
     detail: `The content of a message must not be larger than ${bytesMax} bytes as UTF-8. Split it.`,
+  })
+
+export const messageInvalid = (errors: readonly FieldError[]) =>
+  new AppError({
+    code: 'message.invalid',
+    status: 422,
+    detail: 'A message has fields that no chat endpoint takes with its role. Mend those named in errors.',
+    errors,
   })
 
 export const messageNotInContext = () =>

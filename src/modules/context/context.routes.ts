@@ -18,7 +18,7 @@ import type { NewMessageBody } from '../session/session.schemas.ts'
 import { toMeasureBody } from '../session/session-body.ts'
 import { contextComponents, contextIfMatch } from './context.schemas.ts'
 import type { ContextService } from './context.service.ts'
-import { fromMessageBody, toEditBody, toMessageBody } from './context-body.ts'
+import { fromMessageBodies, toEditBody, toMessageBody } from './context-body.ts'
 import { renderContext } from './render-context.ts'
 
 const messageParams = Type.Object({
@@ -58,7 +58,7 @@ export const registerContextRoutes = (app: App, { contexts, tokenCountSource }: 
     handler: async (request, reply) => {
       const { messages, context } = await contexts.append(callerOf(request), {
         sessionId: request.params.session_id,
-        messages: request.body.messages.map(fromMessageBody),
+        messages: fromMessageBodies(request.body.messages, '/messages'),
         expected: parseIfMatch(request.headers['if-match']),
       })
       return reply

@@ -4,7 +4,7 @@ import type { NewMessageBody, toolCallSchema } from '../session/session.schemas.
 
 /** Headers of a write to a context. */
 export const contextIfMatch = Type.Object({
-  'if-match': Type.Optional(Type.String({ maxLength: 64, description: "The context's ETag that you read, or *." })),
+  'if-match': Type.Optional(Type.String({ maxLength: 1_024, description: "The context's ETag that you read, or *." })),
 })
 
 const momentSchema = Type.String({ format: 'date-time' })

@@ -33,6 +33,9 @@ export type AppendAnswer = { readonly messages: readonly StoredMessage[]; readon
 
 export type PinAnswer = { readonly message: StoredMessage; readonly context: ContextMeasure }
 
+/** The list of a session's messages, as its cursors name it. */
+export const messageList = (sessionId: string): string => `messages ${sessionId}`
+
 export const createContextService = ({
   database,
   idempotency,
@@ -84,7 +87,8 @@ export const createContextService = ({
       sessionId: string,
       { cursor, limit }: PageRequest,
     ): Promise<Page<StoredMessage>> => {
-      const [after] = decodeCursor(cursor, [-1] as readonly [number])
+      const list = messageList(sessionId)
+      const [after] = decodeCursor({ list, cursor }, [-1] as readonly [number])
       const rows = await database.transact(
         caller.tenantId,
         async (tx) => {
@@ -93,7 +97,7 @@ export const createContextService = ({
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (message) => [message.sequence] })
+      return pageOf(rows, { list, limit, keysOf: (message) => [message.sequence] })
     },
 
     /** Pinning changes what edits may touch, so it is a change of the context and makes a version. */

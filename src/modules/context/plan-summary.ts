@@ -96,7 +96,11 @@ export const planSummary = (
   const [first] = span.messages
   if (first === undefined) return refuse('context.nothing_to_summarize', 'The span holds no message.')
   const summary = summaryMessage(first, context, input)
-  if (summary.content === '') return refuse('context.summary_empty', 'The summary is blank. The context is unchanged.')
+  if (summary.content === '')
+    return refuse(
+      'context.summary_empty',
+      'The summary came out blank: the span is too short for one that saves tokens. The context is unchanged. Ask for a longer span.',
+    )
   if (summary.tokens >= span.tokens) {
     return refuse(
       'context.summary_not_shorter',

@@ -12,6 +12,7 @@
  */
 import type { SummarizableMessage } from './quotable-text.ts'
 import { addTo, dotWith } from './sentence-vectors.ts'
+import { cutText } from './sentences.ts'
 import { memoryNoteOf, unquotedNotes } from './unquoted-notes.ts'
 import { fullness, type Sentence, type WeighedSentences, weighSentences } from './weigh-sentences.ts'
 
@@ -89,13 +90,28 @@ const choose = ({ sentences, termCount }: WeighedSentences, { tokensMax, countTe
   return chosen
 }
 
+/** Fewer characters of a sentence say nothing. */
+const cutCharsMin = 24
+
+/** The beginning of the sentence that says most, where none fits whole; nothing where that does not fit either. */
+const chooseCut = ({ sentences }: WeighedSentences, { tokensMax, countText }: Limit): readonly Sentence[] => {
+  const [first, ...others] = sentences
+  if (first === undefined) return []
+  const best = others.reduce((one, other) => (other.worth > one.worth ? other : one), first)
+  for (let charsMax = best.text.length - 1; charsMax >= cutCharsMin; charsMax = Math.floor(charsMax * 0.8)) {
+    const sentence = { ...best, text: `${cutText(best.text, charsMax).replace(/\s+\S*$/, '')}…` }
+    if (countText(`\n- ${lineOf(sentence)}`) <= tokensMax) return [sentence]
+  }
+  return []
+}
+
 /** The longest text that fits. */
 const firstThatFits = (texts: readonly string[], { tokensMax, countText }: Limit): string =>
   texts.find((text) => countText(text) <= tokensMax) ?? ''
 
 /**
- * A summary of at most `tokensMax` tokens as `countText` counts them; empty when not even its header and one sentence
- * fit. To make a summary shorter than its span, `tokensMax` is `summaryTokensMax` of the span at most.
+ * A summary of at most `tokensMax` tokens as `countText` counts them; empty when not even its header and the beginning of
+ * one sentence fit. To make a summary shorter than its span, `tokensMax` is `summaryTokensMax` of the span at most.
  */
 export const summarizeExtractively = ({
   messages,
@@ -113,7 +129,9 @@ export const summarizeExtractively = ({
   const memoryNote = memoryNoteOf(messages)
   const note = memoryNote !== null && countText(memoryNote) <= tokensMax * noteShareMax ? [memoryNote] : []
   const frame = countText([header, ...note].join('\n'))
-  let chosen = choose(weighed, { tokensMax: tokensMax - frame, countText })
+  const limit = { tokensMax: tokensMax - frame, countText }
+  const whole = choose(weighed, limit)
+  let chosen = whole.length > 0 ? whole : chooseCut(weighed, limit)
   while (chosen.length > 0) {
     const inOrder = [...chosen].sort((one, other) => one.order - other.order)
     const text = [header, ...writers[style](inOrder), ...note].join('\n')

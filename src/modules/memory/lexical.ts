@@ -22,8 +22,8 @@ const saturation = 0.9
 const lengthWeight = 0.4
 const referenceLength = 32
 
-/** After a Latin letter, and on Cyrillic ё, which is mostly typed as е. */
-const optionalAccents = /(?<=\p{Script=Latin}|е)\p{Mn}+/gu
+/** After a Latin or Greek letter, and on Cyrillic ё, which is mostly typed as е. */
+const optionalAccents = /(?<=\p{Script=Latin}|\p{Script=Greek}|е)\p{Mn}+/gu
 const negations = /(?<=n)['’](?=t(?!\p{L}))/gu
 const clitics = /['’](?:s|re|ve|ll|d|m)(?![\p{L}\p{N}])/gu
 const digitGroupCommas = /(?<=\d),(?=\d{3}(?!\d))/g
@@ -55,6 +55,8 @@ function fold(text: string): string {
     .normalize('NFKD')
     .slice(0, 2 * analyzedCharactersMax)
     .toLowerCase()
+    .replaceAll('ß', 'ss')
+    .replaceAll('ς', 'σ')
     .replace(optionalAccents, '')
     .normalize('NFC')
     .replace(negations, '')
@@ -82,11 +84,16 @@ function stemOf(form: string): string {
 
 /** FNV-1a, 32 bits, over the UTF-8 bytes (draft-eastlake-fnv): an unsigned integer. */
 export function termIdOf(term: string): number {
+  const bytes = term.length * bytesPerUnitMax > scratch.length ? new Uint8Array(term.length * bytesPerUnitMax) : scratch
+  const { written } = utf8.encodeInto(term, bytes)
   let hash = 0x811c9dc5
-  for (const byte of utf8.encode(term)) hash = Math.imul(hash ^ byte, 0x01000193)
+  for (let at = 0; at < written; at += 1) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193)
   return hash >>> 0
 }
 const utf8 = new TextEncoder()
+const bytesPerUnitMax = 3
+/** A text without spaces has tens of thousands of terms: none of them is worth an array of its own. */
+const scratch = new Uint8Array(termCharactersMax * bytesPerUnitMax)
 
 const monthNames = 'January February March April May June July August September October November December'.split(' ')
 

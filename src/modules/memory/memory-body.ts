@@ -1,7 +1,7 @@
 /** Memory between the wire's snake_case and the domain's camelCase. */
 
 import type { ImportedMemoryBody, MemoryBody, MemoryChangeBody, NewMemoryBody } from './memory.schemas.ts'
-import type { ImportedMemory } from './memory-transfer.service.ts'
+import type { ImportedMemory } from './memory-import.ts'
 import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory } from './memory-types.ts'
 import type { SearchResult } from './read-best.ts'
 

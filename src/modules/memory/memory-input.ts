@@ -1,5 +1,6 @@
 /** From what a client sent to rows that can be stored; everything that can be refused is refused here, before any write. */
 import type { Tokenizer } from '../../ports/tokenizer.ts'
+import { isBlank } from '../../shared/blank-text.ts'
 import type { FieldError } from '../../shared/errors.ts'
 import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
 import { toUtc } from '../../shared/moment.ts'
@@ -11,7 +12,7 @@ import type { NewMemory } from './memory-types.ts'
 export const contentCharactersMax = 32_768
 
 const contentErrors = (content: string): FieldError[] => {
-  if (content.trim() === '') return [{ pointer: '/content', detail: 'must hold more than white space' }]
+  if (isBlank(content)) return [{ pointer: '/content', detail: 'must hold more than white space' }]
   if (content.length > contentCharactersMax * 2 || [...content].length > contentCharactersMax)
     return [{ pointer: '/content', detail: `must not be longer than ${contentCharactersMax} characters` }]
   return []
@@ -21,13 +22,18 @@ const contentErrors = (content: string): FieldError[] => {
 export const ensureStorable = ({
   content,
   metadata,
+  memoryType,
 }: {
   content?: string | undefined
+  memoryType?: string | null | undefined
   metadata?: Metadata | undefined
 }) => {
   const errors = [
     ...(content === undefined ? [] : contentErrors(content)),
     ...(metadata === undefined ? [] : metadataErrors(metadata)),
+    ...(typeof memoryType === 'string' && isBlank(memoryType)
+      ? [{ pointer: '/memory_type', detail: 'must hold more than white space' }]
+      : []),
   ]
   if (errors.length > 0) throw memoryInvalid(errors)
 }
@@ -70,5 +76,6 @@ export const newMemoryRow = (
     created_at: new Date(nowMs).toISOString(),
     expires_at: expiryOf(memory.ttlSeconds ?? null, nowMs),
     uses_default_ttl: memory.ttlSeconds === undefined,
+    written_at: new Date(nowMs).toISOString(),
   }
 }

@@ -42,7 +42,7 @@ export const insertMemories = async (
       from json_to_recordset(${JSON.stringify(rows)}::json) as row(agent_id text, space_id text, memory_id text,
         content text, memory_type text, metadata jsonb, source_id text, source_position bigint,
         occurred_at timestamptz, content_hash bigint, tokens integer, changed_by text, created_at timestamptz,
-        expires_at timestamptz, uses_default_ttl boolean)
+        expires_at timestamptz, uses_default_ttl boolean, written_at timestamptz)
     ), clock as (
       insert into agent as kept (tenant_id, agent_id, space_id, revision, memory_count, memory_tokens, stored_bytes)
       select ${tx.tenantId}, agent_id, min(space_id), 1, count(*), sum(tokens), sum(bytes)
@@ -60,7 +60,7 @@ export const insertMemories = async (
     select ${tx.tenantId}, input.agent_id, input.memory_id, input.content, input.memory_type, input.metadata,
       input.source_id, input.source_position, input.occurred_at, clock.revision, clock.revision, input.content_hash,
       input.tokens, input.changed_by, input.created_at, input.created_at,
-      case when input.uses_default_ttl then input.created_at + clock.default_ttl else input.expires_at end
+      case when input.uses_default_ttl then input.written_at + clock.default_ttl else input.expires_at end
     from input join clock on clock.agent_id = input.agent_id
     returning written.memory_id, written.revision, written.expires_at,
       (select older.memory_id from memory as older where older.tenant_id = written.tenant_id

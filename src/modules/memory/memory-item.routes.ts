@@ -20,7 +20,9 @@ const memoryParams = Type.Object({
   memory_id: Type.String({ pattern: idPattern('mem') }),
 })
 const ifMatch = Type.Object({
-  'if-match': Type.Optional(Type.String({ maxLength: 64, description: 'The ETag that you read, such as "v3", or *.' })),
+  'if-match': Type.Optional(
+    Type.String({ maxLength: 1_024, description: 'The ETag that you read, such as "v3", or *.' }),
+  ),
 })
 
 /** One memory, and its versions. */

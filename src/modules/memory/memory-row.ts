@@ -24,6 +24,8 @@ export type NewMemoryRow = MemoryRow & {
   readonly changed_by: string
   /** Does the agent's default time to live say when it expires? */
   readonly uses_default_ttl: boolean
+  /** From when that time counts; an imported memory may be older. */
+  readonly written_at: string
 }
 
 export type StoredRow = Omit<MemoryRow, 'content_hash'> & {

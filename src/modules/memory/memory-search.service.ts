@@ -12,8 +12,9 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
-import { facetsOf } from './facets.ts'
+import { facetsOf, typeFacetOf } from './facets.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
+import { createReadFreshVectors } from './fresh-vectors.ts'
 import { type IndexableRow, readChangedMemories } from './index.repository.ts'
 import { decodeVector, indexPointOf } from './index-point.ts'
 import { queryVectorOf, termIdsOf } from './lexical.ts'
@@ -69,6 +70,7 @@ type Prepared = {
 export const createMemorySearch = (options: MemorySearchOptions): MemorySearch => {
   const { database, vectorIndex, fallbackIndex, embedder, clock } = options
   const readBest = createReadBest(options)
+  const readFreshVectors = createReadFreshVectors(options)
 
   const embedQuery = async (caller: Caller, text: string, degraded: Set<Degraded>): Promise<Float32Array | null> => {
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(options.embedTimeoutMs)])
@@ -85,7 +87,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
   const readOverlay = async (
     caller: Caller,
     { agentId, agent, degraded }: { agentId: string; agent: SearchAgent; degraded: Set<Degraded> },
-  ): Promise<Overlay> => {
+  ): Promise<Pick<Overlay, 'points' | 'outdatedIds'>> => {
     if (!agent.behind) return emptyOverlay
     const { rows, removed } = await database.transact(caller.tenantId, async (tx) => ({
       rows: await readChangedMemories(tx, {
@@ -101,6 +103,25 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     return { points: rows.map(pointOf), outdatedIds: new Set([...rows.map((row) => row.memory_id), ...removed]) }
   }
 
+  /** The query's vector, and with it those of memories that have none yet. */
+  const readMeaning = async (
+    caller: Caller,
+    {
+      target,
+      embedding,
+      degraded,
+    }: {
+      target: { agentId: string; agent: SearchAgent }
+      embedding: Promise<Float32Array | null> | null
+      degraded: Set<Degraded>
+    },
+  ): Promise<{ dense: Float32Array | null; embedded: Overlay['embedded'] }> => {
+    if (embedding === null) return { dense: null, embedded: [] }
+    const [dense, embedded] = await Promise.all([embedding, readFreshVectors(caller, target)])
+    if (embedded === null && dense !== null) degraded.add('index_lag')
+    return { dense, embedded: embedded ?? [] }
+  }
+
   const prepare = async (caller: Caller, request: SearchRequest): Promise<Prepared | null> => {
     const degraded = new Set<Degraded>()
     const termIds = request.mode === 'semantic' ? [] : termIdsOf(request.query)
@@ -113,18 +134,23 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     )
     if (read === null) return null
     const { agent, frequencies } = read
-    const overlay = await readOverlay(caller, { agentId: request.agentId, agent, degraded })
-    const fresh = countTerms(overlay, termIds)
+    const target = { agentId: request.agentId, agent }
+    const meaning = readMeaning(caller, { target, embedding, degraded })
+    meaning.catch(() => undefined)
+    const changed = await readOverlay(caller, { ...target, degraded })
+    const fresh = countTerms(changed, termIds)
     const sparse =
       request.mode === 'semantic'
         ? null
         : queryVectorOf(request.query, {
-            documentCount: agent.documentCount + overlay.points.length,
+            documentCount: agent.documentCount + changed.points.length,
             documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + fresh.of(termId),
           })
-    const facets = [...facetsOf(request.metadataFilter, null), ...facetsOf({}, request.memoryType)]
+    const typeFacets = request.memoryType === null ? [] : [typeFacetOf(request.memoryType)]
+    const facets = [...facetsOf(request.metadataFilter, null), ...typeFacets]
     const filter = { facets, nowMs: clock.nowMs() }
-    return { agent, dense: await embedding, sparse, filter, overlay, degraded }
+    const { dense, embedded } = await meaning
+    return { agent, dense, sparse, filter, overlay: { ...changed, embedded }, degraded }
   }
 
   const askIndex = async (caller: Caller, prepared: Prepared, limit: number): Promise<IndexAnswer> => {

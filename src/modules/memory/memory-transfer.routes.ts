@@ -5,10 +5,10 @@ import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
+import { readImportedLines } from './import-lines.ts'
 import { agentParams } from './memory.routes.ts'
 import { toMemoryBody } from './memory-body.ts'
 import type { MemoryTransfer } from './memory-transfer.service.ts'
-import { readImportedLines } from './read-memory.ts'
 
 const ndjson = 'application/x-ndjson'
 

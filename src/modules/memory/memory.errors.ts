@@ -18,7 +18,7 @@ export const memoryVersionMismatch = (version: number) =>
   new AppError({
     code: 'memory.version_mismatch',
     status: 412,
-    detail: `The memory has changed: it is at version ${version} now. Read it again and repeat the change with its new ETag.`,
+    detail: `The memory is at version ${version} now, which If-Match does not name. Read it again and repeat the change with its ETag.`,
   })
 
 export const memoryInvalid = (errors: readonly FieldError[]) =>
@@ -27,6 +27,25 @@ export const memoryInvalid = (errors: readonly FieldError[]) =>
     status: 422,
     detail: 'The memory cannot be stored as it is. Mend the fields named in errors.',
     errors,
+  })
+
+export const queryBlank = () =>
+  new AppError({
+    code: 'memory.invalid_query',
+    status: 422,
+    detail: 'The query says nothing: it must hold more than white space.',
+    errors: [{ pointer: '/query', detail: 'must hold more than white space' }],
+  })
+
+/** Chunks that were stored stay so: the client learns how far it came. */
+export const importBrokeOff = ({ created, line }: { created: number; line: number }, cause: unknown) =>
+  new AppError({
+    code: 'memory.import_broke_off',
+    status: 503,
+    retryable: true,
+    retryAfterSeconds: 1,
+    detail: `The import broke off. The lines up to ${line} are dealt with, and ${created} memories of them are stored. Send the lines after them or, if it had an Idempotency-Key, all of it again with that key.`,
+    cause,
   })
 
 export const filterInvalid = (detail: string) =>

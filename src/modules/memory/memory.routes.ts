@@ -12,12 +12,13 @@ import {
   toPageBody,
   withHeaders,
 } from '../../http/route-schemas.ts'
+import { isBlank } from '../../shared/blank-text.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
 import { findUnsafeText, isJsonObject } from '../../shared/json-limits.ts'
 import { ensureMetadata, type Metadata } from '../../shared/metadata.ts'
 import { toUtc } from '../../shared/moment.ts'
 import { refTo } from '../../shared/schema.ts'
-import { filterInvalid } from './memory.errors.ts'
+import { filterInvalid, queryBlank } from './memory.errors.ts'
 import { memoryComponents, type NewMemoryBody, type SearchBody } from './memory.schemas.ts'
 import type { MemoryService } from './memory.service.ts'
 import type { BatchResult } from './memory-additions.ts'
@@ -160,6 +161,7 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
     },
     handler: async (request) => {
       const { body } = request
+      if (isBlank(body.query)) throw queryBlank()
       ensureMetadata(body.metadata_filter)
       const answer = await search.search(callerOf(request), {
         agentId: request.params.agent_id,

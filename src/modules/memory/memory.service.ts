@@ -3,6 +3,7 @@ import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
+import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import { decodeCursor, invalidCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import type { QuotaGuard, Room } from '../tenant/quota.ts'
@@ -20,9 +21,6 @@ import {
   startOf,
 } from './memory-list.repository.ts'
 import type { Memory, MemoryChange, MemoryVersion } from './memory-types.ts'
-
-/** `*`: whatever version is there. */
-export type ExpectedVersion = number | '*'
 
 export type MemoryListRequest = Omit<MemoryListFilter, 'now'> & { readonly order: ListOrder }
 
@@ -45,10 +43,10 @@ const isStoredMoment = (text: string): boolean => {
   return !Number.isNaN(ms) && new Date(ms).toISOString().slice(0, 19) === text.slice(0, 19)
 }
 
-const placeOf = (cursor: string | null, order: ListOrder): CreationPlace => {
+const placeOf = ({ list, cursor }: { list: string; cursor: string | null }, order: ListOrder): CreationPlace => {
   const start = startOf(order)
   if (cursor === null) return start
-  const [createdAt, memoryId] = decodeCursor(cursor, [start.createdAt, start.memoryId] as const)
+  const [createdAt, memoryId] = decodeCursor({ list, cursor }, [start.createdAt, start.memoryId] as const)
   if (!isStoredMoment(createdAt)) throw invalidCursor()
   return { createdAt, memoryId }
 }
@@ -65,7 +63,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
   ): Promise<Memory> => {
     const memory = await lockMemory(tx, { agentId, memoryId, now: now() })
     if (memory === null) throw memoryNotFound()
-    if (expected !== '*' && expected !== memory.version) throw memoryVersionMismatch(memory.version)
+    if (!isExpected(expected, memory.version)) throw memoryVersionMismatch(memory.version)
     return memory
   }
 
@@ -75,7 +73,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
     { memory, change, room }: { memory: Memory; change: MemoryChange; room: Room },
   ): Promise<Memory> => {
     const { content = memory.content, metadata = memory.metadata } = change
-    ensureStorable({ content, metadata: change.metadata })
+    ensureStorable({ content, metadata: change.metadata, memoryType: change.memoryType })
     room.take({ memories: 0, bytes: bytesOf({ content, metadata }) - bytesOf(memory) })
     return updateMemory(tx, {
       agentId: memory.agentId,
@@ -171,13 +169,15 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
 
     list: async (caller: Caller, request: MemoryListRequest, { cursor, limit }: PageRequest): Promise<Page<Memory>> => {
       const { order, ...filter } = request
-      const after = placeOf(cursor, order)
+      const list = `memories ${order} ${filter.agentId}`
+      const after = placeOf({ list, cursor }, order)
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listMemories(tx, { filter: { ...filter, now: now() }, after, order, limit: limit + 1 }),
         caller,
       )
       return pageOf(rows, {
+        list,
         limit,
         keysOf: ({ createdAt, memoryId }) => [createdAt, memoryId],
       })
@@ -189,7 +189,8 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       { agentId, memoryId }: { agentId: string; memoryId: string },
       { cursor, limit }: PageRequest,
     ): Promise<Page<MemoryVersion>> => {
-      const [before] = decodeCursor(cursor, [Number.MAX_SAFE_INTEGER] as readonly [number])
+      const list = `versions ${memoryId}`
+      const [before] = decodeCursor({ list, cursor }, [Number.MAX_SAFE_INTEGER] as readonly [number])
       const rows = await database.transact(
         caller.tenantId,
         async (tx) => {
@@ -202,7 +203,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (version) => [version.version] })
+      return pageOf(rows, { list, limit, keysOf: (version) => [version.version] })
     },
 
     /** Content, type and metadata of an older version as a new one (M8). */

@@ -10,6 +10,8 @@ export type Overlay = {
   readonly points: readonly IndexPoint[]
   /** Ids whose hits in the index count no more: changed or removed since. */
   readonly outdatedIds: ReadonlySet<string>
+  /** Memories with a vector that was made for this search, since nothing holds one of theirs. */
+  readonly embedded: readonly IndexPoint[]
 }
 
 export type OverlaidQuery = {
@@ -19,7 +21,7 @@ export type OverlaidQuery = {
   readonly limit: number
 }
 
-export const emptyOverlay: Overlay = { points: [], outdatedIds: new Set() }
+export const emptyOverlay: Overlay = { points: [], outdatedIds: new Set(), embedded: [] }
 
 const dot = (left: Float32Array, right: Float32Array): number => {
   let sum = 0
@@ -39,7 +41,7 @@ const byScore = (one: IndexHit, other: IndexHit): number =>
 
 /** In how many memories of the overlay each of the terms stands. */
 export const countTerms = (
-  { points }: Overlay,
+  { points }: Pick<Overlay, 'points'>,
   termIds: readonly number[],
 ): { readonly of: (termId: number) => number } => {
   const counts = new Map(termIds.map((termId) => [termId, 0]))
@@ -52,14 +54,17 @@ export const countTerms = (
 }
 
 export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer => {
-  if (overlay.points.length === 0 && overlay.outdatedIds.size === 0) return answer
+  if (overlay.points.length === 0 && overlay.outdatedIds.size === 0 && overlay.embedded.length === 0) return answer
   const { dense, sparse, filter, limit } = query
   const points = overlay.points.filter((point) => passes(point, filter))
+  const embedded = overlay.embedded.filter((point) => passes(point, filter))
   const hitOf = ({ memoryId, source }: IndexPoint, score: number): IndexHit => ({ memoryId, score, source })
   const merge = (hits: readonly IndexHit[], fresh: readonly IndexHit[]): readonly IndexHit[] =>
     [...hits.filter((hit) => !overlay.outdatedIds.has(hit.memoryId)), ...fresh].sort(byScore).slice(0, limit)
   const weights = new Map(sparse?.indices.map((index, at) => [index, sparse.values[at] ?? 0]))
-  const nearest = points.flatMap((point) => (point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : []))
+  const nearest = [...points, ...embedded].flatMap((point) =>
+    point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : [],
+  )
   const wordiest = points
     .map((point) => hitOf(point, sparseDot(weights, point.sparse)))
     .filter(({ score }) => score > 0)

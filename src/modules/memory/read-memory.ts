@@ -5,7 +5,8 @@
 import type { TProperties, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
-import { type AppError, type FieldError, isAppError } from '../../shared/errors.ts'
+import type { AppError, FieldError } from '../../shared/errors.ts'
+import { joinFieldErrors } from '../../shared/field-errors.ts'
 import { findUnsafeText, jsonPointer } from '../../shared/json-limits.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import {
@@ -16,7 +17,7 @@ import {
   sourceSchema,
 } from './memory.schemas.ts'
 import { fromImportedBody, fromNewMemoryBody } from './memory-body.ts'
-import type { ImportedMemory } from './memory-transfer.service.ts'
+import type { ImportedMemory } from './memory-import.ts'
 import type { NewMemory } from './memory-types.ts'
 
 const errorsMax = 10
@@ -28,7 +29,7 @@ const fieldErrorsOf = ({
   message,
 }: TLocalizedValidationError): readonly FieldError[] => {
   // An unknown field is told of twice: as a value that no schema allows, and by the object that has it.
-  if (keyword === 'boolean') return []
+  if (keyword === 'boolean' || keyword === 'anyOf') return []
   const at = (name: string, detail: string) => ({ pointer: instancePath + jsonPointer([name]), detail })
   if (keyword === 'additionalProperties')
     return params.additionalProperties.map((name) => at(name.slice(0, 64), 'is not known here'))
@@ -43,7 +44,7 @@ const createReader = <Body, Result>(schema: TSchema, toResult: (body: Body) => R
     const unsafe = findUnsafeText(raw)
     if (unsafe !== null) return memoryInvalid([unsafe])
     if (validator.Check(raw)) return toResult(raw as Body)
-    return memoryInvalid(validator.Errors(raw).flatMap(fieldErrorsOf).slice(0, errorsMax))
+    return memoryInvalid(joinFieldErrors(validator.Errors(raw).flatMap(fieldErrorsOf)).slice(0, errorsMax))
   }
 }
 
@@ -52,41 +53,7 @@ export const readNewMemory: (raw: unknown) => NewMemory | AppError = createReade
   fromNewMemoryBody,
 )
 
-const readImported = createReader<ImportedMemoryBody, ImportedMemory>(importedMemorySchema, fromImportedBody)
-
-const lineCharactersMax = 200_000
-
-const parseLine = (text: string): ImportedMemory | AppError => {
-  try {
-    return readImported(JSON.parse(text))
-  } catch (error) {
-    if (isAppError(error)) return error
-    return memoryInvalid([{ pointer: '', detail: 'is not JSON: each line holds one memory as a JSON object' }])
-  }
-}
-
-/** Lines of NDJSON with their numbers, from 1; blank lines are passed over. One line is in memory at a time. */
-export async function* readImportedLines(
-  stream: AsyncIterable<Buffer | string>,
-): AsyncGenerator<{ readonly line: number; readonly memory: ImportedMemory | AppError }> {
-  const decoder = new TextDecoder()
-  let rest = ''
-  let line = 0
-  let isSkipping = false
-  for await (const piece of stream) {
-    rest += typeof piece === 'string' ? piece : decoder.decode(piece, { stream: true })
-    for (let end = rest.indexOf('\n'); end !== -1; end = rest.indexOf('\n')) {
-      const text = rest.slice(0, end).trim()
-      rest = rest.slice(end + 1)
-      line += 1
-      if (!isSkipping && text !== '') yield { line, memory: parseLine(text) }
-      isSkipping = false
-    }
-    if (rest.length > lineCharactersMax && !isSkipping) {
-      isSkipping = true
-      yield { line: line + 1, memory: memoryInvalid([{ pointer: '', detail: 'the line is too long for a memory' }]) }
-    }
-    if (isSkipping) rest = ''
-  }
-  if (!isSkipping && rest.trim() !== '') yield { line: line + 1, memory: parseLine(rest.trim()) }
-}
+export const readImported: (raw: unknown) => ImportedMemory | AppError = createReader<
+  ImportedMemoryBody,
+  ImportedMemory
+>(importedMemorySchema, fromImportedBody)

@@ -7,6 +7,9 @@ export type SearchAgent = {
   readonly documentCount: number
   readonly indexedRevision: number
   readonly behind: boolean
+  readonly embeddedRevision: number
+  /** Some of its memories may have no vector yet. */
+  readonly lacksVectors: boolean
   /** The agent's own, null where it uses the service's. */
   readonly duplicateThreshold: number | null
 }
@@ -16,6 +19,7 @@ type SearchAgentRow = {
   readonly document_count: number
   readonly revision: number
   readonly indexed_revision: number
+  readonly embedded_revision: number
   readonly duplicate_threshold: number | null
 }
 
@@ -24,12 +28,14 @@ const toSearchAgent = (row: SearchAgentRow): SearchAgent => ({
   documentCount: row.document_count,
   indexedRevision: row.indexed_revision,
   behind: row.revision > row.indexed_revision,
+  embeddedRevision: row.embedded_revision,
+  lacksVectors: row.revision > row.embedded_revision,
   duplicateThreshold: row.duplicate_threshold,
 })
 
 export const findSearchAgent = async (tx: TenantTransaction, agentId: string): Promise<SearchAgent | null> => {
   const rows = await tx.query<SearchAgentRow>(sql`
-    select space_id, document_count, revision, indexed_revision,
+    select space_id, document_count, revision, indexed_revision, embedded_revision,
       (defaults ->> 'duplicate_threshold')::double precision as duplicate_threshold from agent
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
   return rows[0] === undefined ? null : toSearchAgent(rows[0])
@@ -47,7 +53,7 @@ export const readSearchStart = async (
   { agentId, termIds }: { agentId: string; termIds: readonly number[] },
 ): Promise<SearchStart | null> => {
   const rows = await tx.query<SearchAgentRow & { frequencies: Readonly<Record<string, number>> | null }>(sql`
-    select space_id, document_count, revision, indexed_revision, null as duplicate_threshold, (
+    select space_id, document_count, revision, indexed_revision, embedded_revision, null as duplicate_threshold, (
         select json_object_agg(term_id, agent_term.document_count) from agent_term
         where agent_term.tenant_id = ${tx.tenantId} and agent_term.agent_id = ${agentId}
           and term_id = any(${termIds}::bigint[]) and agent_term.document_count > 0

@@ -1,5 +1,5 @@
 /** Runs between the wire's snake_case and the domain's camelCase. */
-import { fromMessageBody } from '../context/context-body.ts'
+import { ensureMessageFits, fromMessageBodies } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { toMeasureBody } from '../session/session-body.ts'
 import { problemOf } from '../tool/tool-answers.ts'
@@ -30,7 +30,8 @@ export const fromSamplingBody = (
 
 const fromInput = (input: PolicyRunBody['input']): readonly NewMessage[] => {
   if (input === undefined) return []
-  return (typeof input === 'string' ? [{ role: 'user' as const, content: input }] : input).map(fromMessageBody)
+  if (typeof input === 'string') return [ensureMessageFits({ role: 'user', content: input })]
+  return fromMessageBodies(input, '/input')
 }
 
 export const fromRunBody = (

@@ -75,13 +75,13 @@ export const createSessionService = ({
       { agentId, status }: { agentId: string | null; status: SessionStatus | null },
       { cursor, limit }: PageRequest,
     ): Promise<Page<Session>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'sessions', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listSessions(tx, { agentId, status, only: caller.agentIds, after, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: (session) => [session.sessionId] })
+      return pageOf(rows, { list: 'sessions', limit, keysOf: (session) => [session.sessionId] })
     },
 
     /** Closing twice is closing once. */

@@ -9,10 +9,16 @@ import type { TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { createTenantSecret, deriveTenantSecret, hashOf } from './key-secret.ts'
-import type { CreatedKey, Key } from './tenant-types.ts'
+import { keyOver } from './tenant.errors.ts'
+import type { CreatedKey, Key, NewKey } from './tenant-types.ts'
 
 /** A caller with the key it came with, from which the keys that it makes under an Idempotency-Key are derived. */
 export type KeyMaker = Caller & { readonly secret: string }
+
+/** @throws AppError `key.expiry_passed` (422) */
+export const ensureNotOver = ({ expiresAt }: NewKey, nowMs: number): void => {
+  if (expiresAt !== null && Date.parse(expiresAt) <= nowMs) throw keyOver()
+}
 
 type StoredAnswer = Key & { readonly salt: string }
 

@@ -69,12 +69,15 @@ export const findKey = async (tx: TenantTransaction, keyId: string): Promise<Key
   return rows[0] === undefined ? null : toKey(rows[0])
 }
 
+/** `only`: bound to these agents and no others; null: all. */
 export const listKeys = async (
   tx: TenantTransaction,
-  { after, limit }: { after: string; limit: number },
+  { only, after, limit }: { only: readonly string[] | null; after: string; limit: number },
 ): Promise<readonly Key[]> => {
   const rows = await tx.query<KeyRow>(sql`
-    select * from api_key where tenant_id = ${tx.tenantId} and key_id > ${after} order by key_id limit ${limit}`)
+    select * from api_key where tenant_id = ${tx.tenantId} and key_id > ${after}
+      and (${only}::text[] is null or agent_ids <@ ${only}::text[])
+    order by key_id limit ${limit}`)
   return rows.map(toKey)
 }
 

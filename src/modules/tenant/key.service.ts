@@ -5,7 +5,7 @@ import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { findKey, findLiveKey, insertKey, type LiveKey, listKeys, retireKey, revokeKey } from './key.repository.ts'
-import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
+import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { hashOf, isSameHash, tenantOfSecret } from './key-secret.ts'
 import { keyNotFound, keyNotLive, scopeNotGrantable } from './tenant.errors.ts'
 import { insertAuditEvent } from './tenant.repository.ts'
@@ -55,6 +55,10 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       requestId,
     })
 
+  /** A key that reaches further than the caller is as good as none. */
+  const isWithinReach = ({ agentIds: bound }: Caller, { agentIds }: Key): boolean =>
+    bound === null || agentIds?.every((agentId) => bound.includes(agentId)) === true
+
   const ensureGrantable = (caller: Caller, key: NewKey): void => {
     const missing = key.scopes.filter((scope) => !caller.scopes.includes(scope))
     if (missing.length > 0) throw scopeNotGrantable(missing)
@@ -88,6 +92,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       return makeKeyOnce(idempotency, {
         maker: caller,
         insert: async (tx, keyHash) => {
+          ensureNotOver(key, clock.nowMs())
           const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: null })
           await audit(tx, caller, { action: 'key.create', key: created })
           return created
@@ -95,10 +100,15 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       })
     },
 
+    /** Of a caller that is bound to agents, the keys that are bound to no others. */
     list: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<Key>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
-      const rows = await database.transact(caller.tenantId, (tx) => listKeys(tx, { after, limit: limit + 1 }), caller)
-      return pageOf(rows, { limit, keysOf: (key) => [key.keyId] })
+      const [after] = decodeCursor({ list: 'keys', cursor }, [''] as readonly [string])
+      const rows = await database.transact(
+        caller.tenantId,
+        (tx) => listKeys(tx, { only: caller.agentIds, after, limit: limit + 1 }),
+        caller,
+      )
+      return pageOf(rows, { list: 'keys', limit, keysOf: (key) => [key.keyId] })
     },
 
     /**
@@ -113,7 +123,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
         maker: caller,
         insert: async (tx, keyHash) => {
           const old = await findKey(tx, keyId)
-          if (old === null) throw keyNotFound()
+          if (old === null || !isWithinReach(caller, old)) throw keyNotFound()
           if (!isLive(old)) throw keyNotLive()
           ensureGrantable(caller, old)
           const key = { ...old, expiresAt: old.ownExpiresAt }
@@ -130,8 +140,9 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
 
     revoke: async (caller: Caller, keyId: string): Promise<void> => {
       await database.transact(caller.tenantId, async (tx) => {
-        const revoked = await revokeKey(tx, keyId)
-        if (revoked === null) throw keyNotFound()
+        const key = await findKey(tx, keyId)
+        if (key === null || !isWithinReach(caller, key)) throw keyNotFound()
+        const revoked = (await revokeKey(tx, keyId)) ?? key
         await audit(tx, caller, { action: 'key.revoke', key: revoked })
       })
       forgetVerified()

@@ -16,6 +16,14 @@ export const tenantNotActive = () =>
 export const keyNotFound = () =>
   new AppError({ code: 'key.not_found', status: 404, detail: 'There is no key with that id.' })
 
+export const keyOver = () =>
+  new AppError({
+    code: 'key.expiry_passed',
+    status: 422,
+    detail: 'A key that has expired already is of no use. Give a later expires_at, or leave it out.',
+    errors: [{ pointer: '/expires_at', detail: 'has passed already' }],
+  })
+
 export const keyNotLive = () =>
   new AppError({
     code: 'key.not_live',

@@ -8,7 +8,7 @@ import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertKey } from './key.repository.ts'
-import { type KeyMaker, makeKeyOnce } from './key-maker.ts'
+import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.ts'
 import { dayOf } from './model-tokens.ts'
 import { readModelUsage } from './model-usage.repository.ts'
@@ -130,9 +130,9 @@ export const createTenantService = (options: TenantServiceOptions) => {
       }),
 
     list: async ({ cursor, limit }: PageRequest): Promise<Page<Tenant>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'tenants', cursor }, [''] as readonly [string])
       const rows = await database.transactAsSystem((tx) => listTenants(tx, { after, limit: limit + 1 }))
-      return pageOf(rows, { limit, keysOf: ({ tenantId }) => [tenantId] })
+      return pageOf(rows, { list: 'tenants', limit, keysOf: ({ tenantId }) => [tenantId] })
     },
 
     get: async (tenantId: string): Promise<Tenant> => {
@@ -187,6 +187,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
           if (tenant.status !== 'active') throw tenantNotActive()
+          ensureNotOver(key, options.clock.nowMs())
           return addKey(tx, { action, key, keyHash })
         },
       }),
@@ -205,13 +206,13 @@ export const createTenantService = (options: TenantServiceOptions) => {
       ),
 
     listAuditEvents: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<AuditEvent>> => {
-      const [before] = decodeCursor(cursor, [''] as readonly [string])
+      const [before] = decodeCursor({ list: 'audit', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
         (tx) => listAuditEvents(tx, { before, limit: limit + 1 }),
         caller,
       )
-      return pageOf(rows, { limit, keysOf: ({ auditEventId }) => [auditEventId] })
+      return pageOf(rows, { list: 'audit', limit, keysOf: ({ auditEventId }) => [auditEventId] })
     },
 
     readOperatorKeyHash: (): Promise<Buffer | null> => database.transactAsSystem(findOperatorKeyHash),

@@ -6,6 +6,7 @@
  */
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
+import { isBlank } from '../../shared/blank-text.ts'
 import type { FieldError } from '../../shared/errors.ts'
 import { findUnsafeText, isJsonObject, jsonPointer } from '../../shared/json-limits.ts'
 import { metadataErrors } from '../../shared/metadata.ts'
@@ -73,16 +74,15 @@ const schemaErrors = (key: ToolKey, fields: Fields): readonly FieldError[] => {
   return [...byPointer.values()]
 }
 
-/** White space and what has no shape of its own, such as a zero width space. */
-const isBlank = (value: unknown): boolean => typeof value === 'string' && /^[\s\p{Z}\p{Cc}\p{Cf}]*$/u.test(value)
-
 const ruleErrors = (key: ToolKey, fields: Fields): readonly FieldError[] => {
   const errors: FieldError[] = ['metadata', 'metadata_filter'].flatMap((name) => {
     const metadata = fields[name]
     return isJsonObject(metadata) ? metadataErrors(metadata, `/${name}`) : []
   })
   for (const name of ['content', 'query', 'criteria', 'memory_type']) {
-    if (isBlank(fields[name])) errors.push({ pointer: `/${name}`, detail: expectations[name] ?? '' })
+    const value = fields[name]
+    if (typeof value === 'string' && isBlank(value))
+      errors.push({ pointer: `/${name}`, detail: expectations[name] ?? '' })
   }
   if (key === 'delete_memory' && fields.confirmation !== true)
     errors.push({ pointer: '/confirmation', detail: expectations.confirmation ?? '' })

@@ -113,7 +113,8 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
       { cursor, limit: asked }: PageRequest,
     ): Promise<Trajectory> => {
       const limit = parts.messages || parts.tokens ? Math.min(asked, largeStepsMax) : asked
-      const [after] = decodeCursor(cursor, [0] as readonly [number])
+      const list = `steps ${sessionId}`
+      const [after] = decodeCursor({ list, cursor }, [0] as readonly [number])
       return database.read(
         caller.tenantId,
         async (tx) => {
@@ -122,7 +123,7 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
           const read = await listSteps(tx, page)
           const steps = await complete(tx, { sessionId, steps: read.slice(0, limit) }, parts)
           const last = steps.at(-1)
-          const nextCursor = read.length > limit && last !== undefined ? encodeCursor([last.stepOrder]) : null
+          const nextCursor = read.length > limit && last !== undefined ? encodeCursor(list, [last.stepOrder]) : null
           const rewards = await listRewardsWithHistory(tx, sessionId)
           return { sessionId, agentId, status, createdAt, rewards, steps, nextCursor }
         },
@@ -136,7 +137,7 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
       filter: TrajectoryFilter,
       { cursor, limit }: PageRequest,
     ): Promise<Page<TrajectorySummary>> => {
-      const [after] = decodeCursor(cursor, [''] as readonly [string])
+      const [after] = decodeCursor({ list: 'trajectories', cursor }, [''] as readonly [string])
       const rows = await database.read(
         caller.tenantId,
         async (tx) => {
@@ -145,7 +146,7 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
         },
         caller,
       )
-      return pageOf(rows, { limit, keysOf: ({ sessionId }) => [sessionId] })
+      return pageOf(rows, { list: 'trajectories', limit, keysOf: ({ sessionId }) => [sessionId] })
     },
 
     exportSteps: createStepExport(options),

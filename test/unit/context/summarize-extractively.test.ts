@@ -54,6 +54,13 @@ describe('the extractive summary', () => {
     expect(summarize([])).toBe('')
   })
 
+  it('cuts the best sentence short where none fits whole, so that what has no full stop is summarised too', () => {
+    const endless = `The caterer of Lisbon wants ${'a deposit and another signature and '.repeat(8)}then some`
+    const summary = summarize([message('user', endless, 0), message('user', endless.slice(4), 1)], 40)
+    expect(summary).toMatch(/^Summary of 2 messages \(#0-#1\)\n- user: .*caterer.*…$/)
+    expect(countText(summary)).toBeLessThanOrEqual(40)
+  })
+
   it('is the same every time', () => {
     expect(summarize(talk)).toBe(summarize(talk))
   })

@@ -36,6 +36,15 @@ describe('analyzeText', () => {
     expect(analyzeText('paintings')).toEqual(analyzeText('paint'))
   })
 
+  it.each([
+    ['Straße', 'STRASSE'],
+    ['größer', 'GRÖSSER'],
+    ['Θάλασσα', 'θαλασσα'],
+    ['ΟΔΟΣ', 'οδός'],
+  ])('brings the spellings %s and %s to one term', (one, other) => {
+    expect(analyzeText(one)).toEqual(analyzeText(other))
+  })
+
   it('leaves out stop words, contractions and possessives', () => {
     expect(analyzeText("What didn't Caroline's sister like? I’m sure they’ve told her.")).toEqual(
       analyzeText('Caroline sister like sure told'),

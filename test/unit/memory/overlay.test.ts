@@ -35,7 +35,7 @@ describe('what was written after the index', () => {
         if (query === undefined) return
         const whole = await searchExactly(spaceOf(points), query)
         const part = await searchExactly(spaceOf(points.slice(0, held)), query)
-        const merged = layOver(part, { points: points.slice(held), outdatedIds: new Set() }, query)
+        const merged = layOver(part, { points: points.slice(held), outdatedIds: new Set(), embedded: [] }, query)
         for (const kind of ['dense', 'sparse'] as const) {
           expect(merged[kind].map(({ source }) => source)).toEqual(whole[kind].map(({ source }) => source))
           for (const [at, { score }] of merged[kind].entries())
@@ -49,7 +49,7 @@ describe('what was written after the index', () => {
   it('leaves the index out of what it says of changed and removed memories', () => {
     const hits = [3, 2, 1].map((at) => ({ memoryId: memoryIdAt(at), score: at / 10, source: null }))
     const changed = makePoint(2, { dense: vectorOf(0, 1), sparse: sparseOf({ 5: 1 }) })
-    const overlay = { points: [changed], outdatedIds: outdated(2, 3) }
+    const overlay = { points: [changed], outdatedIds: outdated(2, 3), embedded: [] }
     const merged = layOver({ dense: hits, sparse: hits }, overlay, makeQuery())
     expect(merged.dense.map(({ memoryId, score }) => [memoryId, score])).toEqual([
       [memoryIdAt(1), 0.1],
@@ -66,13 +66,13 @@ describe('what was written after the index', () => {
       makePoint(3, { facets: ['a'], expiresAtMs: 1_000 }),
       makePoint(4, { facets: ['a'], expiresAtMs: 1_001 }),
     ]
-    const merged = layOver(nothing, { points, outdatedIds: new Set() }, makeQuery({ filter }))
+    const merged = layOver(nothing, { points, outdatedIds: new Set(), embedded: [] }, makeQuery({ filter }))
     expect(merged.dense.map(({ memoryId }) => memoryId)).toEqual([1, 4].map(memoryIdAt))
   })
 
   it('counts by its words alone where it has no vector yet, or the query has none', () => {
     const points = [makePoint(1, { dense: null }), makePoint(2)]
-    const overlay = { points, outdatedIds: new Set<string>() }
+    const overlay = { points, outdatedIds: new Set<string>(), embedded: [] }
     expect(layOver(nothing, overlay, makeQuery()).dense).toHaveLength(1)
     expect(layOver(nothing, overlay, makeQuery({ dense: null }))).toMatchObject({ dense: [], sparse: [{}, {}] })
     expect(layOver(nothing, overlay, makeQuery({ sparse: null })).sparse).toEqual([])
@@ -86,6 +86,6 @@ describe('what was written after the index', () => {
 
 it('a term is counted once for each new memory that has it', () => {
   const points = [makePoint(1, { sparse: sparseOf({ 4: 2, 5: 1 }) }), makePoint(2, { sparse: sparseOf({ 4: 1 }) })]
-  const counts = countTerms({ points, outdatedIds: new Set() }, [4, 6])
+  const counts = countTerms({ points }, [4, 6])
   expect([4, 5, 6].map(counts.of)).toEqual([2, 0, 0])
 })

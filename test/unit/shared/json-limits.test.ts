@@ -21,6 +21,7 @@ describe('findUnsafeText', () => {
   it.each([
     ['NUL in a string', { a: [{ 'b/c~d': 'x\u0000' }] }, '/a/0/b~1c~0d'],
     ['half of a surrogate pair', { a: 'x\ud83d' }, '/a'],
+    ['a number that is no longer one', JSON.parse('{"a": [1, 1e400]}'), '/a/1'],
     ['a string at the root', '\udc00', ''],
     ['NUL in a key, pointed at by its object', { a: { 'b\u0000': 1 } }, '/a'],
     ['__proto__ as an own key', JSON.parse('{"a": {"__proto__": {"admin": true}}}'), '/a'],

@@ -1,0 +1,67 @@
+/**
+ * NDJSON, read line by line as bytes: what is not UTF-8 must be seen before it is decoded, since a decoder would replace
+ * it and something else than was sent would be stored. One line is in memory at a time, and none above the bound.
+ */
+import { isUtf8 } from 'node:buffer'
+import { type AppError, isAppError } from '../../shared/errors.ts'
+import { memoryInvalid } from './memory.errors.ts'
+import type { ImportedMemory } from './memory-import.ts'
+import { readImported } from './read-memory.ts'
+
+/** More than a memory of full length takes with each of its characters escaped as `\uXXXX`, as some writers do. */
+const lineBytesMax = 524_288
+const newline = 0x0a
+
+type ImportedLine = { readonly line: number; readonly memory: ImportedMemory | AppError }
+
+const lineInvalid = (detail: string) => memoryInvalid([{ pointer: '', detail }])
+
+/** Null for a blank line. `trim` also takes the byte order mark off. */
+const parseLine = (bytes: Buffer): ImportedMemory | AppError | null => {
+  if (!isUtf8(bytes)) return lineInvalid('is not UTF-8')
+  const text = bytes.toString('utf8').trim()
+  if (text === '') return null
+  try {
+    return readImported(JSON.parse(text))
+  } catch (error) {
+    if (isAppError(error)) return error
+    return lineInvalid('is not JSON: each line holds one memory as a JSON object')
+  }
+}
+
+/** Null in place of a line above the bound. */
+async function* readLines(stream: AsyncIterable<Buffer | string>): AsyncGenerator<Buffer | null> {
+  let pieces: Buffer[] = []
+  let size = 0
+  const take = (piece: Buffer): void => {
+    size += piece.length
+    pieces = size > lineBytesMax ? [] : [...pieces, piece]
+  }
+  const end = (): Buffer | null => {
+    const line = size > lineBytesMax ? null : Buffer.concat(pieces)
+    pieces = []
+    size = 0
+    return line
+  }
+  for await (const chunk of stream) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk
+    let start = 0
+    for (let at = bytes.indexOf(newline); at !== -1; at = bytes.indexOf(newline, start)) {
+      take(bytes.subarray(start, at))
+      yield end()
+      start = at + 1
+    }
+    take(bytes.subarray(start))
+  }
+  if (size > 0) yield end()
+}
+
+/** Lines with their numbers, from 1; blank lines are passed over. */
+export async function* readImportedLines(stream: AsyncIterable<Buffer | string>): AsyncGenerator<ImportedLine> {
+  let line = 0
+  for await (const bytes of readLines(stream)) {
+    line += 1
+    const memory = bytes === null ? lineInvalid('the line is too long for a memory') : parseLine(bytes)
+    if (memory !== null) yield { line, memory }
+  }
+}
