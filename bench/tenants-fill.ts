@@ -3,8 +3,8 @@
  * that are indexed. All have the same memories, so that only their number differs.
  */
 import type pg from 'pg'
-import { encodeVector } from '../src/modules/memory/index-point.ts'
-import { sparseVectorOf } from '../src/modules/memory/lexical.ts'
+import { encodeVector } from '../src/modules/indexing/index-point.ts'
+import { sparseVectorOf } from '../src/modules/indexing/lexical.ts'
 import { hashOf } from '../src/modules/tenant/key-secret.ts'
 import { tenantScopes } from '../src/shared/caller.ts'
 import { createFastEmbedder } from './fast-embedder.ts'

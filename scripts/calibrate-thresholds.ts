@@ -19,7 +19,7 @@ type Conversation = { readonly messages: readonly Labelled[]; readonly criteria:
 type Pair = { readonly kind: 'same' | 'changed' | 'other'; readonly one: string; readonly other: string }
 type Judged = { readonly score: number; readonly wanted: boolean }
 
-const folder = new URL('../test/fixtures/topics/', import.meta.url)
+const folder = new URL('../test/fixtures/topics', import.meta.url)
 const readJson = async (name: string) => JSON.parse(await readFile(new URL(name, folder), 'utf8'))
 
 const judgeMessages = async (embedder: Embedder): Promise<readonly Judged[]> => {

@@ -22,8 +22,8 @@ import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
 import { registerChatRoutes } from './modules/chat/chat.routes.ts'
 import { registerContextRoutes } from './modules/context/context.routes.ts'
 import { fromMessageBodies } from './modules/context/context-body.ts'
+import { registerIndexAdminRoutes } from './modules/indexing/index-admin.routes.ts'
 import { registerMemoryRoutes } from './modules/memory/memory.routes.ts'
-import { registerMemoryAdminRoutes } from './modules/memory/memory-admin.routes.ts'
 import { registerMemoryItemRoutes } from './modules/memory/memory-item.routes.ts'
 import { registerMemoryTransferRoutes } from './modules/memory/memory-transfer.routes.ts'
 import { registerPolicyRoutes } from './modules/policy/policy.routes.ts'
@@ -143,7 +143,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerMemoryRoutes(app, modules)
   registerMemoryItemRoutes(app, modules)
   registerMemoryTransferRoutes(app, modules)
-  registerMemoryAdminRoutes(app, modules)
+  registerIndexAdminRoutes(app, modules)
   registerSessionRoutes(app, {
     ...modules,
     startContext: (bodies) => contexts.startContext(fromMessageBodies(bodies, '/messages')),

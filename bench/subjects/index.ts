@@ -2,7 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { searchExactly } from '../../src/drivers/vector-index/exact-search.ts'
 import { createExactSpace, type ExactSpace } from '../../src/drivers/vector-index/exact-space.ts'
-import { queryVectorOf, sparseVectorOf } from '../../src/modules/memory/lexical.ts'
+import { queryVectorOf, sparseVectorOf } from '../../src/modules/indexing/lexical.ts'
 import { hybridHitsPerKind } from '../../src/modules/memory/ranking.ts'
 import type { Embedder } from '../../src/ports/embedder.ts'
 import { createFastEmbedder } from '../fast-embedder.ts'

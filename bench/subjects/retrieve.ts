@@ -3,12 +3,12 @@
  * a search needs, and the index alone, which is told that nothing is new to it.
  */
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
-import { queryVectorOf, termIdsOf } from '../../src/modules/memory/lexical.ts'
+import { queryVectorOf, termIdsOf } from '../../src/modules/indexing/lexical.ts'
+import { readPublishedPage } from '../../src/modules/indexing/publication.repository.ts'
+import { createSpaceReader } from '../../src/modules/indexing/space-reader.ts'
 import { findMemories } from '../../src/modules/memory/memory.repository.ts'
-import { readPublishedPage } from '../../src/modules/memory/publication.repository.ts'
 import { hybridHitsPerKind } from '../../src/modules/memory/ranking.ts'
 import { readSearchStart } from '../../src/modules/memory/search.repository.ts'
-import { createSpaceReader } from '../../src/modules/memory/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { IndexQuery, VectorIndex } from '../../src/ports/vector-index.ts'
 import { systemClock } from '../../src/shared/clock.ts'

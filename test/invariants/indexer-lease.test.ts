@@ -1,7 +1,7 @@
 /** What becomes of an agent whose round of the indexer was cut short: another takes it up at once, not when a lease ends. */
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createIndexer } from '../../src/modules/memory/indexer.ts'
+import { createIndexer } from '../../src/modules/indexing/indexer.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { AppError } from '../../src/shared/errors.ts'

@@ -4,7 +4,7 @@ import { composeModules, type Modules, type Settings } from '../../src/compose.t
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
 import { createQdrantIndex } from '../../src/drivers/vector-index/qdrant-index.ts'
-import { createSpaceReader } from '../../src/modules/memory/space-reader.ts'
+import { createSpaceReader } from '../../src/modules/indexing/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { LanguageModel } from '../../src/ports/language-model.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'

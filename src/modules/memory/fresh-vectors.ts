@@ -7,8 +7,8 @@ import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { IndexPoint } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
-import { type IndexableRow, readUnembedded } from './index.repository.ts'
-import { indexPointOf } from './index-point.ts'
+import { type IndexableRow, readUnembedded } from '../indexing/index.repository.ts'
+import { indexPointOf } from '../indexing/index-point.ts'
 import type { SearchAgent } from './search.repository.ts'
 
 const memoriesMax = 32

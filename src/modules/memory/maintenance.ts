@@ -8,8 +8,8 @@ import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { lockAgent } from '../agent/erasure.repository.ts'
+import { type ExpiredMemory, findExpired, findPendingErasures, purgeIdempotencyKeys } from './maintenance.repository.ts'
 import { deleteMemories } from './memory.repository.ts'
-import { type ExpiredMemory, findExpired, findPendingErasures, purgeIdempotencyKeys } from './system.repository.ts'
 
 const rowLimit = 1_000
 

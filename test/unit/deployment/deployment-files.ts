@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parse } from 'yaml'
 
-export const projectFolder = new URL('../../../', import.meta.url)
+export const projectFolder = new URL('../../..', import.meta.url)
 
 export const readProjectFile = (path: string): string => readFileSync(new URL(path, projectFolder), 'utf8')
 

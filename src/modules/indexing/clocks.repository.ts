@@ -1,16 +1,6 @@
-/** The calls that look across tenants, each through a definer function that can read ids and clocks, never content. */
+/** All agents' clocks at once, through definer functions that can read ids and clocks, never content. */
 import type { SystemTransaction } from '../../ports/database.ts'
 import { sql } from '../../shared/sql.ts'
-
-export type ExpiredMemory = { readonly tenant_id: string; readonly agent_id: string; readonly memory_id: string }
-
-export const findExpired = (tx: SystemTransaction, limit: number) =>
-  tx.query<ExpiredMemory>(sql`select * from find_expired(${limit})`)
-
-export const findPendingErasures = (tx: SystemTransaction, limit: number) =>
-  tx.query<{ tenant_id: string; erasure_id: string }>(sql`select * from find_pending_erasures(${limit})`)
-
-export const purgeIdempotencyKeys = (tx: SystemTransaction) => tx.query(sql`select purge_idempotency_keys()`)
 
 export type AgentClockRow = {
   readonly tenant_id: string

@@ -5,10 +5,10 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
+import { type AgentClockRow, listAgentClocks } from './clocks.repository.ts'
 import { listIndexedRevisions } from './index.repository.ts'
 import { restartClock } from './index-lease.repository.ts'
 import { readIsRebuilding } from './index-state.repository.ts'
-import { type AgentClockRow, listAgentClocks } from './system.repository.ts'
 
 export type ConsistencyReport = {
   readonly agentsChecked: number

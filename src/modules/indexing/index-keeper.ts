@@ -18,6 +18,15 @@ import type { Database, SystemTransaction } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { IndexRebuilding, ServingIndex, VectorIndex } from '../../ports/vector-index.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import {
+  adoptBuild,
+  beginBuild,
+  isBuildReady,
+  listAgentClocks,
+  releaseLeases,
+  restartClocks,
+  restartVectors,
+} from './clocks.repository.ts'
 import { buildAgent } from './index-build.ts'
 import { createLoop } from './index-loop.ts'
 import { isOtherKind, signatureOf } from './index-signature.ts'
@@ -32,15 +41,6 @@ import {
   releaseKeeping,
   takeKeeping,
 } from './index-state.repository.ts'
-import {
-  adoptBuild,
-  beginBuild,
-  isBuildReady,
-  listAgentClocks,
-  releaseLeases,
-  restartClocks,
-  restartVectors,
-} from './system.repository.ts'
 
 const leaseMs = 60_000
 /** No agent is leased while a swap is under way; ends by itself should the process die in it. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { IndexableRow } from '../../../src/modules/memory/index.repository.ts'
-import { indexPointOf } from '../../../src/modules/memory/index-point.ts'
+import type { IndexableRow } from '../../../src/modules/indexing/index.repository.ts'
+import { indexPointOf } from '../../../src/modules/indexing/index-point.ts'
 
 const makeRow = (changes: Partial<IndexableRow>): IndexableRow => ({
   memory_id: 'mem_00000000000000000000000000000001',

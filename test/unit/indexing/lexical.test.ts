@@ -8,7 +8,7 @@ import {
   sparseVectorOf,
   termIdOf,
   termIdsOf,
-} from '../../../src/modules/memory/lexical.ts'
+} from '../../../src/modules/indexing/lexical.ts'
 import type { SparseVector } from '../../../src/ports/vector-index.ts'
 
 const statistics = (documentCount: number, frequencies: Readonly<Record<string, number>> = {}) => {

@@ -34,7 +34,7 @@ const toConsistencyBody = (report: ConsistencyReport) => ({
   orphaned_in_index: report.orphanedInIndex,
 })
 
-export const registerMemoryAdminRoutes = (
+export const registerIndexAdminRoutes = (
   app: App,
   { reconciler, indexKeeper }: { reconciler: Reconciler; indexKeeper: IndexKeeper },
 ): void => {
