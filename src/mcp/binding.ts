@@ -8,7 +8,6 @@ import type { SessionService } from '../modules/session/session.service.ts'
 import type { Session } from '../modules/session/session-types.ts'
 import type { RecallForm } from '../modules/tool/tool-run.ts'
 import type { Caller } from '../shared/caller.ts'
-import { isAppError } from '../shared/errors.ts'
 import { sessionOfAnotherAgent } from './errors.ts'
 
 export type Binding = { readonly sessionId: string | null; readonly agentId: string | null }
@@ -36,33 +35,11 @@ export const standingSessionIdOf = (agentId: string): string => {
     : `mcp-${createHash('sha256').update(agentId).digest('hex')}`
 }
 
-type Sessions = Pick<SessionService, 'get' | 'create'>
+type Sessions = Pick<SessionService, 'get' | 'open'>
 
 const ensureOf = (session: Session, agentId: string | null): Session => {
   if (agentId !== null && session.agentId !== agentId) throw sessionOfAnotherAgent()
   return session
-}
-
-const unless = async <T>(code: string, operation: Promise<T>): Promise<T | null> => {
-  try {
-    return await operation
-  } catch (error) {
-    if (isAppError(error, code)) return null
-    throw error
-  }
-}
-
-/** The first of several calls at once creates it; an Idempotency-Key belongs to the call and not to this. */
-const openStandingSession = async (sessions: Sessions, caller: Caller, agentId: string): Promise<Session> => {
-  const sessionId = standingSessionIdOf(agentId)
-  const found = await unless('session.not_found', sessions.get(caller, sessionId))
-  if (found !== null) return found
-  const creation = sessions.create(
-    { ...caller, idempotency: null },
-    { agentId, sessionId },
-    async (_tx, session) => session,
-  )
-  return (await unless('session.exists', creation)) ?? sessions.get(caller, sessionId)
 }
 
 export type BoundSession = { readonly sessionId: string; readonly recall: RecallForm }
@@ -82,7 +59,7 @@ export const openBoundSession = async (
     return { sessionId, recall: { form: 'pair' } }
   }
   if (agentId === null) return null
-  const standing = ensureOf(await openStandingSession(sessions, caller, agentId), agentId)
+  const standing = ensureOf(await sessions.open(caller, { sessionId: standingSessionIdOf(agentId), agentId }), agentId)
   return { sessionId: standing.sessionId, recall: { form: 'none' } }
 }
 

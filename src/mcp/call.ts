@@ -8,7 +8,7 @@ import type { Binding } from './binding.ts'
 
 /** What stands behind the door. */
 export type McpDoor = {
-  readonly sessions: Pick<SessionService, 'get' | 'create'>
+  readonly sessions: Pick<SessionService, 'get' | 'open'>
   readonly tools: Pick<ToolService, 'call'>
   readonly memories: Pick<MemoryService, 'get' | 'list'>
 }

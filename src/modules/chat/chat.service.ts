@@ -3,7 +3,6 @@
  * the request's history is decided when the run holds the session, so that two requests never append the same message.
  */
 import type { Caller } from '../../shared/caller.ts'
-import { isAppError } from '../../shared/errors.ts'
 import { encodeCursor } from '../../shared/page.ts'
 import { type ContextService, messageList } from '../context/context.service.ts'
 import { ensureMessageFits } from '../context/context-body.ts'
@@ -13,7 +12,6 @@ import type { NumberedEvent } from '../policy/run-feed.ts'
 import type { RunStreams } from '../policy/run-streams.ts'
 import type { RunEvent, RunRequest, RunResult } from '../policy/run-types.ts'
 import type { SessionService } from '../session/session.service.ts'
-import type { Session } from '../session/session-types.ts'
 import { agentMismatch, modelNotFound } from './chat.errors.ts'
 import { newMessagesOf, seenByClient } from './new-messages.ts'
 import type { ChatRun } from './read-chat-request.ts'
@@ -74,22 +72,9 @@ async function* restOf(reader: EventReader, beginning: readonly (RunEvent | null
 }
 
 export const createChatService = ({ sessions, contexts, policy, streams }: ChatServiceOptions) => {
-  const create = async (caller: Caller, sessionId: string, agentId: string): Promise<Session> => {
-    try {
-      return await sessions.create({ ...caller, idempotency: null }, { agentId, sessionId }, contexts.startContext([]))
-    } catch (error) {
-      // Another request was first.
-      if (isAppError(error, 'session.exists')) return sessions.get(caller, sessionId)
-      throw error
-    }
-  }
-
   const openSession = async (caller: Caller, { sessionId, agentId }: ChatRequest): Promise<void> => {
-    const found = await sessions.get(caller, sessionId).catch((error: unknown) => {
-      if (agentId !== null && isAppError(error, 'session.not_found')) return null
-      throw error
-    })
-    const session = found ?? (await create(caller, sessionId, agentId ?? ''))
+    const session =
+      agentId === null ? await sessions.get(caller, sessionId) : await sessions.open(caller, { sessionId, agentId })
     if (agentId !== null && session.agentId !== agentId) throw agentMismatch()
   }
 

@@ -35,7 +35,8 @@ async function* readLines(stream: AsyncIterable<Buffer | string>): AsyncGenerato
   let size = 0
   const take = (piece: Buffer): void => {
     size += piece.length
-    pieces = size > lineBytesMax ? [] : [...pieces, piece]
+    if (size > lineBytesMax) pieces = []
+    else pieces.push(piece)
   }
   const end = (): Buffer | null => {
     const line = size > lineBytesMax ? null : Buffer.concat(pieces)

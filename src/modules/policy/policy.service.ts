@@ -10,8 +10,6 @@ import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { ContextService } from '../context/context.service.ts'
 import type { Idempotency, Store } from '../idempotency/idempotency.service.ts'
-import { findSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
 import type { ModelTokens } from '../tenant/model-tokens.ts'
 import type { ToolService } from '../tool/tool.service.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
@@ -110,7 +108,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
     const turns = takeTurns({ ...working, idempotency: null }, run, progress)
     const finishReason = await untilCutShort(turns, { client: caller.signal, deadline })
     const context =
-      progress.last?.step.context ?? (await contexts.readSnapshot(stayingOf(caller), request.sessionId)).session.context
+      progress.last?.step.context ?? (await contexts.readSession(stayingOf(caller), request.sessionId)).context
     const result = resultOf(runId, progress, { finishReason, context })
     if (result.answer !== null) await emit?.({ type: 'answer', answer: result.answer })
     return result
@@ -163,8 +161,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
         return withSessionLease(database, { caller, sessionId, runId }, work)
       }
       if (caller.idempotency === null) return lead(() => runLeased(caller, run))
-      const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-      const { agentId } = ensureReachable(caller, found)
+      const { agentId } = await contexts.readSession(caller, sessionId)
       return idempotency.runOnce<RunResult>(stayingOf(caller), {
         agentId,
         operation: (_commit, _amend, store) => lead(() => runStoring(caller, run, store)),

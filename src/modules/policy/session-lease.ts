@@ -23,9 +23,9 @@ export const withSessionLease = async <T>(
   const { tenantId } = caller
   const lease = { sessionId, runId, leaseMs }
   await database.transact(tenantId, async (tx) => {
-    const { status } = ensureReachable(caller, await findSession(tx, sessionId))
-    if (status === 'closed') throw sessionClosed()
-    if (!(await takeSession(tx, lease))) throw sessionBusy()
+    const [found, isTaken] = await Promise.all([findSession(tx, sessionId), takeSession(tx, lease)])
+    if (ensureReachable(caller, found).status === 'closed') throw sessionClosed()
+    if (!isTaken) throw sessionBusy()
   })
   // A renewal that fails is tried again by the next; one that finds no lease changes nothing for this run's own writes.
   const renew = () => database.transact(tenantId, (tx) => renewSession(tx, lease)).catch(() => undefined)

@@ -41,9 +41,25 @@ export const createSessionService = ({
     ...own,
   })
 
-  const get = async (caller: Caller, sessionId: string): Promise<Session> => {
-    const session = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-    return ensureReachable(caller, session)
+  const find = (caller: Caller, sessionId: string): Promise<StoredSession | null> =>
+    database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
+
+  const get = async (caller: Caller, sessionId: string): Promise<Session> =>
+    ensureReachable(caller, await find(caller, sessionId))
+
+  /** Null: there is one with that id. */
+  const insert = async (tx: TenantTransaction, input: NewSession): Promise<StoredSession | null> => {
+    const { agentId } = input
+    const agent = await ensureAgent(tx, { agentId, spaceId: createId('spc') })
+    const session = await insertSession(tx, {
+      sessionId: input.sessionId ?? createId('ses'),
+      agentId,
+      options: optionsFor(agent.defaults, input.options),
+      metadata: input.metadata ?? {},
+      budgetTokens: input.budgetTokens ?? agent.defaults.budgetTokens ?? defaultBudgetTokens,
+    })
+    if (session !== null) await countSession(tx, agentId)
+    return session
   }
 
   return {
@@ -53,19 +69,27 @@ export const createSessionService = ({
         agentId: input.agentId,
         operation: (commit) =>
           commit(async (tx) => {
-            const agent = await ensureAgent(tx, { agentId: input.agentId, spaceId: createId('spc') })
-            const session = await insertSession(tx, {
-              sessionId: input.sessionId ?? createId('ses'),
-              agentId: input.agentId,
-              options: optionsFor(agent.defaults, input.options),
-              metadata: input.metadata ?? {},
-              budgetTokens: input.budgetTokens ?? agent.defaults.budgetTokens ?? defaultBudgetTokens,
-            })
+            const session = await insert(tx, input)
             if (session === null) throw sessionExists()
-            await countSession(tx, input.agentId)
             return startContext(tx, session)
           }),
       })
+    },
+
+    /**
+     * The session of that id, which comes into being where there is none; the first of several calls at once creates it.
+     * It may be another agent's: whoever opens it looks.
+     */
+    open: async (caller: Caller, { sessionId, agentId }: { sessionId: string; agentId: string }): Promise<Session> => {
+      const found = await find(caller, sessionId)
+      if (found !== null) return ensureReachable(caller, found)
+      ensureAgentAllowed(caller, agentId)
+      const opened = await database.transact(
+        caller.tenantId,
+        async (tx) => (await insert(tx, { sessionId, agentId })) ?? findSession(tx, sessionId),
+        caller,
+      )
+      return ensureReachable(caller, opened)
     },
 
     get,

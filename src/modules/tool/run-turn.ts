@@ -8,8 +8,6 @@ import type { Caller } from '../../shared/caller.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { sessionClosed } from '../session/session.errors.ts'
-import { findSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import {
   findCalls,
@@ -118,7 +116,7 @@ export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): Run
     }
     if (recorded.length === 0) return stepAnswerOf({ stepId, parsed, recorded, context: begun.context })
     onMemoryWrite()
-    const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
-    return stepAnswerOf({ stepId, parsed, recorded, context: ensureReachable(caller, found).context })
+    const { context } = await contexts.readSession(caller, sessionId)
+    return stepAnswerOf({ stepId, parsed, recorded, context })
   }
 }
