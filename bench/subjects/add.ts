@@ -73,6 +73,7 @@ export const benchBatch: Subject = async (bench, { report }) => {
   for (let round = 0; round < batches; round += 1)
     await bench.pool.query('insert into bench_batches (content) select unnest($1::text[])', [contents])
   const floor = (batches * batchSize * 1_000) / (performance.now() - startedMs)
+  await bench.ensureFilled('batch-warm-up', batches * batchSize)
   const perSecond = await bench.ensureFilled('batch', batches * batchSize)
   report.add({
     what: `batch ADD of ${batchSize}, one client`,

@@ -91,8 +91,8 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     { agentId, memory }: { agentId: string; memory: NewMemory },
   ): Promise<PreparedAddition> => {
     const row = rowOf(caller, agentId, memory)
-    await reserve(caller, [row])
-    return { row, similar: await findDuplicate(caller, agentId, memory.content) }
+    const [similar] = await Promise.all([findDuplicate(caller, agentId, memory.content), reserve(caller, [row])])
+    return { row, similar }
   }
 
   const applyAdd = async (tx: TenantTransaction, { row, similar }: PreparedAddition): Promise<AddedMemory> => {
