@@ -2,7 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { searchExactly } from '../../src/drivers/vector-index/exact-search.ts'
 import { createExactSpace, type ExactSpace } from '../../src/drivers/vector-index/exact-space.ts'
-import { queryVectorOf, sparseVectorOf } from '../../src/modules/indexing/lexical.ts'
+import { queryVectorOf, sparseVectorOf, termIdsOf } from '../../src/modules/indexing/lexical.ts'
 import { hybridHitsPerKind } from '../../src/modules/memory/ranking.ts'
 import type { Embedder } from '../../src/ports/embedder.ts'
 import { createFastEmbedder } from '../fast-embedder.ts'
@@ -54,7 +54,7 @@ export const benchIndex: Subject = async (_bench, { report, memoriesMax }) => {
     )
     const statistics = { documentCount: count, documentFrequencyOf: () => 10 }
     const denseOf = (round: number) => vectors[round] ?? new Float32Array(embedder.dimensions)
-    const sparseOf = (round: number) => queryVectorOf(textAt(7 * round), statistics)
+    const sparseOf = (round: number) => queryVectorOf(termIdsOf(textAt(7 * round)), statistics)
     const search = (dense: Float32Array | null, sparse: ReturnType<typeof sparseOf> | null) =>
       searchExactly(space, { dense, sparse, filter: { facets: [], nowMs: 0 }, limit: hybridHitsPerKind })
     const floats = await interleave(rounds, { scan: async (round) => scanFloats(space, denseOf(round)) })

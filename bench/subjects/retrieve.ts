@@ -67,7 +67,7 @@ const createPieces = async (bench: Bench, sql: BareSql, { agent, index }: { agen
     const [dense = null] = await embedder.embed([textOf(round)], 'query')
     const termIds = termIdsOf(textOf(round))
     const counts = await readSearchStart(tx, { agentId: agent, termIds })
-    const sparse = queryVectorOf(textOf(round), {
+    const sparse = queryVectorOf(termIds, {
       documentCount: counts?.agent.documentCount ?? 0,
       documentFrequencyOf: (termId) => counts?.frequencies.get(termId) ?? 0,
     })

@@ -131,13 +131,11 @@ export type TermStatistics = {
 }
 
 /**
- * The query's side: ln(1 + (N - df + 0.5) / (df + 0.5)) for each distinct term, always positive. A term that no counted
+ * The query's side: ln(1 + (N - df + 0.5) / (df + 0.5)) for each of its `termIdsOf`, always positive. A term that no counted
  * memory has keeps its weight, since a memory too new to be counted may have it.
  */
-export function queryVectorOf(query: string, statistics: TermStatistics): SparseVector {
-  const frequencies = new Map(
-    termIdsOf(query).map((termId) => [termId, Math.max(0, statistics.documentFrequencyOf(termId))]),
-  )
+export function queryVectorOf(termIds: readonly number[], statistics: TermStatistics): SparseVector {
+  const frequencies = new Map(termIds.map((termId) => [termId, Math.max(0, statistics.documentFrequencyOf(termId))]))
   return vectorOf(frequencies, (frequency) => {
     const absent = Math.max(0, statistics.documentCount - frequency)
     return Math.log(1 + (absent + 0.5) / (frequency + 0.5))

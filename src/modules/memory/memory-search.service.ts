@@ -142,7 +142,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     const sparse =
       request.mode === 'semantic'
         ? null
-        : queryVectorOf(request.query, {
+        : queryVectorOf(termIds, {
             documentCount: agent.documentCount + changed.points.length,
             documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + fresh.of(termId),
           })
