@@ -39,23 +39,15 @@ export const readClock = async (tx: TenantTransaction, lease: AgentLease): Promi
   return { revision: row.revision, indexedRevision: row.indexed_revision, embeddedRevision: row.embedded_revision }
 }
 
-/** Moves the words' clock and lets the lease go, after a rest in which further writes gather. */
-export const advanceIndexed = async (
+/** Moves a phase's clock and lets the lease go, after a rest in which further writes gather. A clock never goes back. */
+export const advanceClock = async (
   tx: TenantTransaction,
-  { agentId, revision, restMs }: { agentId: string; revision: number; restMs: number },
+  { agentId, phase, revision, restMs }: { agentId: string; phase: IndexPhase; revision: number; restMs: number },
 ): Promise<void> => {
   await tx.query(sql`
-    update agent set indexed_revision = greatest(indexed_revision, ${revision}), lease_until = clock_timestamp() + make_interval(secs => ${restMs / 1000}::double precision)
-    where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
-}
-
-/** Moves the vectors' clock and lets the lease go, after the same rest. */
-export const advanceEmbedded = async (
-  tx: TenantTransaction,
-  { agentId, revision, restMs }: { agentId: string; revision: number; restMs: number },
-): Promise<void> => {
-  await tx.query(sql`
-    update agent set embedded_revision = greatest(embedded_revision, ${revision}), lease_until = clock_timestamp() + make_interval(secs => ${restMs / 1000}::double precision)
+    update agent set indexed_revision = greatest(indexed_revision, ${phase === 'words' ? revision : 0}::bigint),
+      embedded_revision = greatest(embedded_revision, ${phase === 'vectors' ? revision : 0}::bigint),
+      lease_until = clock_timestamp() + make_interval(secs => ${restMs / 1000}::double precision)
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
 }
 

@@ -16,14 +16,7 @@ import type { VectorIndex } from '../../ports/vector-index.ts'
 import { embedRows } from './embed-rows.ts'
 import { giveLeaseBack } from './give-lease-back.ts'
 import { readChangedMemories, readRemovedIds, readUnembedded } from './index.repository.ts'
-import {
-  type AgentLease,
-  advanceEmbedded,
-  advanceIndexed,
-  type IndexPhase,
-  leaseAgent,
-  readClock,
-} from './index-lease.repository.ts'
+import { type AgentLease, advanceClock, type IndexPhase, leaseAgent, readClock } from './index-lease.repository.ts'
 import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
 import {
   beginPublication,
@@ -114,7 +107,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       if (words.length > 0) await publishWords(tx, { agentId, words, publication })
       if (publication % 100 === 0)
         await forgetRemovals(tx, { agentId, upToPublication: publication - publicationsRemembered })
-      await advanceIndexed(tx, { agentId, revision: read.upToRevision, restMs: read.isEnd ? restMs : 0 })
+      await advanceClock(tx, { agentId, phase: 'words', revision: read.upToRevision, restMs: read.isEnd ? restMs : 0 })
     })
   }
 
@@ -128,7 +121,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
       const { agentId } = lease
       if (vectors.length > 0)
         await publishVectors(tx, { agentId, model: embedder.model, vectors, publication: begun.publication })
-      await advanceEmbedded(tx, { agentId, revision, restMs: isEnd ? restMs : 0 })
+      await advanceClock(tx, { agentId, phase: 'vectors', revision, restMs: isEnd ? restMs : 0 })
     })
   }
 
