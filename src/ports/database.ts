@@ -27,6 +27,7 @@ export type Database = {
   /**
    * Runs `work` in one transaction of the tenant and commits, or rolls back when it throws. Nothing but SQL belongs in
    * `work`: the transaction holds row locks. Serialization failures and deadlocks are retried, so `work` may run again.
+   * Statements that need nothing of each other may leave together (`Promise.all`); what comes after the end is refused.
    */
   transact<T>(
     tenantId: string,

@@ -65,6 +65,26 @@ describe('the database driver', () => {
     await expect(single.transactAsSystem((tx) => tx.query(selectTenants))).rejects.toMatchObject({ status: 500 })
   })
 
+  it('runs no statement of a branch that goes on when its transaction has ended, on a connection that is not its own (T3)', async () => {
+    let goOn = () => {}
+    const isEnded = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    let straggler: Promise<unknown> = Promise.resolve()
+    const failed = single.transact('ten_a', async (tx) => {
+      straggler = isEnded.then(() => tx.query(sql`update tenant set name = 'changed'`))
+      straggler.catch(() => undefined)
+      await tx.query(sql`select 1 / 0`)
+    })
+    await expect(failed).rejects.toMatchObject({ status: 500 })
+    const rows = await single.transact('ten_b', async (tx) => {
+      goOn()
+      await expect(straggler).rejects.toMatchObject({ code: 'internal.broken_invariant' })
+      return tx.query(sql`select name from tenant`)
+    })
+    expect(rows).toEqual([{ name: 'ten_b' }])
+  })
+
   it('rolls back everything when the work throws', async () => {
     const failed = database.transact('ten_a', async (tx) => {
       await tx.query(sql`update tenant set name = 'changed' where tenant_id = 'ten_a'`)

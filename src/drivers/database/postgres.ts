@@ -66,7 +66,10 @@ const createPool = (options: PostgresOptions): pg.Pool => {
 const inTransaction = async <T>(client: pg.PoolClient, begin: string, work: Work<T>): Promise<T> => {
   const begun = client.query(begin)
   begun.catch(() => undefined)
+  let isOver = false
   const query = async <Row>(statement: SqlStatement): Promise<readonly Row[]> => {
+    // One of several branches that went on after another had failed: the connection may be somebody else's by now (T3).
+    if (isOver) throw brokenInvariant('A statement came after the end of its transaction.')
     const config = { name: statement.name, text: statement.text, values: [...statement.values] }
     try {
       return (await client.query(config)).rows as Row[]
@@ -80,7 +83,9 @@ const inTransaction = async <T>(client: pg.PoolClient, begin: string, work: Work
     await begun.catch((error: unknown) => {
       throw translateDatabaseError(error)
     })
+    isOver = true
   } catch (error) {
+    isOver = true
     await client.query('rollback').catch(() => undefined)
     throw error
   }
