@@ -41,6 +41,17 @@ const createModelMeters = (registry: Registry) => {
   }
 }
 
+/** What is asked while a reading is under way, as all gauges are in one scrape, shares it. */
+const sharingReads = <T>(read: () => Promise<T>): (() => Promise<T>) => {
+  let reading: Promise<T> | null = null
+  return () => {
+    reading ??= read().finally(() => {
+      reading = null
+    })
+    return reading
+  }
+}
+
 export const createMetrics = () => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry, prefix: 'agemem_' })
@@ -85,15 +96,12 @@ export const createMetrics = () => {
       gauge('agemem_pool_idle', 'Database connections that wait for work.', () => poolState().idle)
       gauge('agemem_pool_waiting', 'Work that waits for a database connection.', () => poolState().waiting)
       gauge('agemem_requests_in_flight', 'Requests under way.', requestsInFlight)
-      gauge(
-        'agemem_index_agents_behind',
-        'Agents whose index is behind.',
-        async () => (await readIndexLag()).agentsBehind,
-      )
+      const lagOf = sharingReads(readIndexLag)
+      gauge('agemem_index_agents_behind', 'Agents whose index is behind.', async () => (await lagOf()).agentsBehind)
       gauge(
         'agemem_index_lag',
         'Revisions that the index lacks, over all agents.',
-        async () => (await readIndexLag()).revisionsBehind,
+        async () => (await lagOf()).revisionsBehind,
       )
     },
     register: (app: FastifyInstance): void => {

@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Database } from '../../ports/database.ts'
+import { keepTrying } from '../../shared/keep-trying.ts'
 import { type AgentLease, postponeLease } from './index-lease.repository.ts'
 
 const betweenTriesMs = 250
@@ -9,17 +9,12 @@ const betweenTriesMs = 250
  * database is away this is tried until it answers or the lease has run out by itself: before that nobody can serve the
  * agent, and with the database away there is nothing else to do. Never throws.
  */
-export const giveLeaseBack = async (
+export const giveLeaseBack = (
   database: Database,
   lease: AgentLease,
   { leaseMs, delayMs, stopped }: { leaseMs: number; delayMs: number; stopped: AbortSignal },
 ): Promise<void> => {
-  const tryOnce = () =>
-    database
-      .transact(lease.tenantId, (tx) => postponeLease(tx, { lease, delayMs: stopped.aborted ? 0 : delayMs }))
-      .then(() => true)
-      .catch(() => false)
-  const endMs = performance.now() + leaseMs
-  while (!(await tryOnce()) && !stopped.aborted && performance.now() < endMs)
-    await delay(betweenTriesMs, undefined, { signal: stopped }).catch(() => undefined)
+  const postpone = () =>
+    database.transact(lease.tenantId, (tx) => postponeLease(tx, { lease, delayMs: stopped.aborted ? 0 : delayMs }))
+  return keepTrying(postpone, { everyMs: betweenTriesMs, forMs: leaseMs, signal: stopped })
 }

@@ -68,8 +68,9 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   const callSignal = () => AbortSignal.any([stopped.signal, AbortSignal.timeout(callTimeoutMs)])
 
-  const readWords = async ({ tenantId, agentId }: AgentLease, lease: AgentLease) =>
-    database.transact(tenantId, async (tx) => {
+  const readWords = (lease: AgentLease) =>
+    database.transact(lease.tenantId, async (tx) => {
+      const { agentId } = lease
       const clock = await readClock(tx, lease)
       if (clock === null) return null
       const afterRevision = clock.indexedRevision
@@ -87,7 +88,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   const indexWords = async (lease: AgentLease): Promise<void> => {
     const { tenantId, agentId, spaceId } = lease
-    const read = await readWords(lease, lease)
+    const read = await readWords(lease)
     if (read === null) return
     const points = read.rows.map((row) =>
       indexPointOf(row, row.embedding === null ? null : decodeVector(row.embedding)),

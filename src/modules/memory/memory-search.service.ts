@@ -89,15 +89,14 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     { agentId, agent, degraded }: { agentId: string; agent: SearchAgent; degraded: Set<Degraded> },
   ): Promise<Pick<Overlay, 'points' | 'outdatedIds'>> => {
     if (!agent.behind) return emptyOverlay
-    const { rows, removed } = await database.transact(caller.tenantId, async (tx) => ({
-      rows: await readChangedMemories(tx, {
-        agentId,
-        afterRevision: agent.indexedRevision,
-        model: embedder.model,
-        limit: unindexedMax,
-      }),
-      removed: await readRemovedSince(tx, { agentId, revision: agent.indexedRevision }),
-    }))
+    const afterRevision = agent.indexedRevision
+    const { model } = embedder
+    const [rows, removed] = await database.transact(caller.tenantId, (tx) =>
+      Promise.all([
+        readChangedMemories(tx, { agentId, afterRevision, model, limit: unindexedMax }),
+        readRemovedSince(tx, { agentId, revision: afterRevision }),
+      ]),
+    )
     if (rows.length === unindexedMax) degraded.add('index_lag')
     const pointOf = (row: IndexableRow) => indexPointOf(row, row.embedding && decodeVector(row.embedding))
     return { points: rows.map(pointOf), outdatedIds: new Set([...rows.map((row) => row.memory_id), ...removed]) }

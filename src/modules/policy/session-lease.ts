@@ -2,9 +2,9 @@
  * Holds a session for one run. The lease is renewed while the run lives, so that a process that dies frees the session
  * within `leaseMs`, and ends with the run. A release that fails, since the database is away, is tried again until then.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
+import { keepTrying } from '../../shared/keep-trying.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import { findSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
@@ -29,24 +29,13 @@ export const withSessionLease = async <T>(
   })
   // A renewal that fails is tried again by the next; one that finds no lease changes nothing for this run's own writes.
   const renew = () => database.transact(tenantId, (tx) => renewSession(tx, lease)).catch(() => undefined)
-  const release = (): Promise<boolean> =>
-    database
-      .transact(tenantId, (tx) => releaseSession(tx, lease))
-      .then(
-        () => true,
-        () => false,
-      )
-  const releaseLater = async (): Promise<void> => {
-    for (let tries = leaseMs / releaseAgainMs; tries > 0; tries -= 1) {
-      await sleep(releaseAgainMs, undefined, { ref: false })
-      if (await release()) return
-    }
-  }
+  const release = () => database.transact(tenantId, (tx) => releaseSession(tx, lease))
   const renewal = setInterval(() => void renew(), leaseMs / 3)
   try {
     return await work()
   } finally {
     clearInterval(renewal)
-    if (!(await release())) void releaseLater()
+    // Whoever waits for the run does not wait for a database that is away.
+    await release().catch(() => void keepTrying(release, { everyMs: releaseAgainMs, forMs: leaseMs }))
   }
 }
