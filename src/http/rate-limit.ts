@@ -16,7 +16,7 @@ export const createRateLimit = ({ clock }: { clock: Clock }) => {
   const tokensOf = (name: string, { perSecond, burst }: Rate): number => {
     const bucket = buckets.get(name)
     if (bucket === undefined) return burst
-    return Math.min(burst, bucket.tokens + (Math.max(0, clock.nowMs() - bucket.atMs) / 1000) * perSecond)
+    return Math.min(burst, bucket.tokens + (Math.max(0, clock.monotonicMs() - bucket.atMs) / 1000) * perSecond)
   }
 
   /** @throws AppError `quota.requests_per_second` (429) when the bucket is empty */
@@ -32,7 +32,7 @@ export const createRateLimit = ({ clock }: { clock: Clock }) => {
     take: (name: string, rate: Rate): void => {
       const tokens = ensureLeft(name, rate)
       if (buckets.size >= bucketsMax) buckets.clear()
-      buckets.set(name, { tokens: tokens - 1, atMs: clock.nowMs() })
+      buckets.set(name, { tokens: tokens - 1, atMs: clock.monotonicMs() })
     },
   }
 }

@@ -2,6 +2,7 @@ import pino from 'pino'
 import { describe, expect, it } from 'vitest'
 import { createIdempotency } from '../../src/modules/idempotency/idempotency.service.ts'
 import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
+import { systemClock } from '../../src/shared/clock.ts'
 import { createId } from '../../src/shared/ids.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { connect } from '../support/postgres.ts'
@@ -13,7 +14,7 @@ describe('the first start of an installation', () => {
     const tenants = createTenantService({
       database,
       idempotency: createIdempotency({ database, ttlSeconds: 60 }),
-      clock: { nowMs: Date.now },
+      clock: systemClock,
       createId,
       logger: pino({ level: 'silent' }),
       eraseAgents: async () => {},

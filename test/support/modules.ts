@@ -9,19 +9,29 @@ import type { Database } from '../../src/ports/database.ts'
 import type { LanguageModel } from '../../src/ports/language-model.ts'
 import type { VectorIndex } from '../../src/ports/vector-index.ts'
 import { type Caller, tenantScopes } from '../../src/shared/caller.ts'
+import type { Clock } from '../../src/shared/clock.ts'
 import { createId } from '../../src/shared/ids.ts'
 import { createTestDatabase } from './database.ts'
 import { createFakeEmbedder, type FakeEmbedder } from './fake-embedder.ts'
 import { connect, insertTenant } from './postgres.ts'
 
-export type TestClock = { nowMs(): number; advance(ms: number): void }
+export type TestClock = Clock & {
+  advance(ms: number): void
+  /** As an operator or NTP does it: durations know nothing of it. */
+  setBack(ms: number): void
+}
 
 export const createTestClock = (): TestClock => {
-  let offset = 0
+  let passedMs = 0
+  let setBackMs = 0
   return {
-    nowMs: () => Date.now() + offset,
+    nowMs: () => Date.now() + passedMs - setBackMs,
+    monotonicMs: () => performance.now() + passedMs,
     advance: (ms) => {
-      offset += ms
+      passedMs += ms
+    },
+    setBack: (ms) => {
+      setBackMs += ms
     },
   }
 }

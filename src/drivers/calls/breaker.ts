@@ -33,9 +33,9 @@ export const createBreaker = ({ server, unavailable, clock, logger }: BreakerOpt
   return {
     ensureMayCall: () => {
       if (failures < failuresMax) return
-      if (clock.nowMs() < blockedUntilMs)
+      if (clock.monotonicMs() < blockedUntilMs)
         throw unavailable(`${server} did not answer the last calls; it is tried again within a second.`)
-      blockedUntilMs = clock.nowMs() + cooldownMs
+      blockedUntilMs = clock.monotonicMs() + cooldownMs
     },
     noteAnswer: () => {
       if (failures >= failuresMax) logger.info(`${server} answers again`)
@@ -44,7 +44,7 @@ export const createBreaker = ({ server, unavailable, clock, logger }: BreakerOpt
     noteFailure: (error) => {
       failures += 1
       if (failures !== failuresMax) return
-      blockedUntilMs = clock.nowMs() + cooldownMs
+      blockedUntilMs = clock.monotonicMs() + cooldownMs
       logger.warn(
         error === undefined ? {} : { err: error },
         `${server} does not answer; calls fail at once until it does`,

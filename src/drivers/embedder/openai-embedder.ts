@@ -98,7 +98,7 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
       try {
         const vectors = await embedAll(found, call)
         ensureDimensions(vectors, dimensions)
-        healthyUntilMs = clock.nowMs() + healthyForMs
+        healthyUntilMs = clock.monotonicMs() + healthyForMs
         return vectors
       } catch (error) {
         const refused = refusedPositions(error)
@@ -112,7 +112,7 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     lifetime.run(asked, (signal) => embedConnected(texts, { purpose, signal }))
 
   const checkHealth: Embedder['checkHealth'] = async ({ signal } = {}) => {
-    if (clock.nowMs() < healthyUntilMs && !lifetime.hasEnded())
+    if (clock.monotonicMs() < healthyUntilMs && !lifetime.hasEnded())
       return { ready: true, detail: 'The embedding server answers.' }
     const deadline = AbortSignal.timeout(healthTimeoutMs)
     try {

@@ -24,10 +24,10 @@ export const createVllmModel = async (options: VllmModelOptions): Promise<Langua
   const checkHealth: LanguageModel['checkHealth'] = async ({ signal } = {}) => {
     try {
       if (lifetime.hasEnded()) throw inferenceClosed()
-      if (clock.nowMs() >= healthyUntilMs) {
+      if (clock.monotonicMs() >= healthyUntilMs) {
         await lifetime.run(signal, served.ensureKnown)
         await contact.ensureHealthy(signal)
-        healthyUntilMs = clock.nowMs() + healthyForMs
+        healthyUntilMs = clock.monotonicMs() + healthyForMs
       }
       return { ready: true, detail: 'The model server answers and serves the model.' }
     } catch (error) {

@@ -1,11 +1,11 @@
 /** What the verbs of the driver share, wired once. */
 import type { Logger } from 'pino'
 import { type Clock, systemClock } from '../../shared/clock.ts'
+import { createFairSlots } from '../../shared/fair-slots.ts'
 import { createBreaker } from '../calls/breaker.ts'
 import { createLifetime } from '../calls/lifetime.ts'
 import type { CallRecord } from './call-record.ts'
 import { createExchange } from './exchange.ts'
-import { createFairSlots } from './fair-slots.ts'
 import { inferenceMisconfigured, inferenceUnavailable } from './inference-errors.ts'
 import { createServedModel } from './served-model.ts'
 import { createTokenCounter } from './token-counter.ts'
@@ -49,6 +49,8 @@ export const openParts = (options: VllmModelOptions) => {
     runningMax: options.concurrencyMax,
     runningPerTenantMax: options.concurrencyPerTenantMax,
     waitingMax: options.queueMax,
+    turnedAway: (retryAfterSeconds) =>
+      inferenceUnavailable('Too many calls wait for the language model. Try again later.', { retryAfterSeconds }),
   })
   return { lifetime, client, exchange, contact, served, counter, slots, clock }
 }

@@ -98,7 +98,7 @@ export const createExactIndex = (options: ExactIndexOptions): VectorIndex => {
   }
 
   const dropUnused = (): void => {
-    const unusedSinceMs = clock.nowMs() - options.idleMs
+    const unusedSinceMs = clock.monotonicMs() - options.idleMs
     for (const [key, { usedMs }] of spaces) {
       const isTooMuch = heldBytes > options.maxBytes && spaces.size > 1
       if (!isTooMuch && usedMs > unusedSinceMs) return
@@ -108,7 +108,7 @@ export const createExactIndex = (options: ExactIndexOptions): VectorIndex => {
 
   const use = (key: string): HeldSpace => {
     const held = spaces.get(key) ?? newHeldSpace(dimensions)
-    held.usedMs = clock.nowMs()
+    held.usedMs = clock.monotonicMs()
     spaces.delete(key)
     spaces.set(key, held)
     return held

@@ -12,6 +12,7 @@
 
 import { stemmer } from 'stemmer'
 import type { SparseVector } from '../../ports/vector-index.ts'
+import { streamSafe } from '../../shared/stream-safe.ts'
 import { baseFormOf, stopWords } from './stop-words.ts'
 
 export const analyzedCharactersMax = 32_768
@@ -50,8 +51,7 @@ export function analyzeText(text: string): string[] {
 
 function fold(text: string): string {
   // A compatibility character can expand eighteenfold, hence the second cut.
-  return text
-    .slice(0, analyzedCharactersMax)
+  return streamSafe(text.slice(0, analyzedCharactersMax))
     .normalize('NFKD')
     .slice(0, 2 * analyzedCharactersMax)
     .toLowerCase()

@@ -73,7 +73,7 @@ export const createModelTokens = ({ database, clock, logger }: ModelTokensOption
       async (tx): Promise<Known> => {
         const max = (await findTenant(tx))?.quotas.modelTokensPerDayMax ?? null
         const used = max === null ? null : await readModelUsage(tx, day)
-        const untilMs = clock.nowMs() + knownForMs
+        const untilMs = clock.monotonicMs() + knownForMs
         return { untilMs, day, max, used: (used?.promptTokens ?? 0) + (used?.completionTokens ?? 0) }
       },
       { signal },
@@ -91,7 +91,7 @@ export const createModelTokens = ({ database, clock, logger }: ModelTokensOption
       const nowMs = clock.nowMs()
       const day = dayOf(nowMs)
       const before = known.get(caller.tenantId)
-      const isCurrent = before !== undefined && before.untilMs > nowMs && before.day === day
+      const isCurrent = before !== undefined && before.untilMs > clock.monotonicMs() && before.day === day
       const { max, used } = isCurrent ? before : await read(caller, day)
       if (max !== null && used >= max) throw modelTokensUsedUp(max, Math.ceil((dayMs - (nowMs % dayMs)) / 1000))
     },

@@ -35,7 +35,7 @@ export const createQuotaGuard = ({ database, clock }: { database: Database; cloc
       const isLimited = quotas.memoriesMax !== null || quotas.storedBytesMax !== null
       const usage = isLimited ? await readUsage(tx) : { memories: 0, storedBytes: 0 }
       const { memories, storedBytes } = usage
-      return { untilMs: clock.nowMs() + knownForMs, quotas, memories, storedBytes }
+      return { untilMs: clock.monotonicMs() + knownForMs, quotas, memories, storedBytes }
     })
     if (known.size >= tenantsMax) known.clear()
     known.set(tenantId, fresh)
@@ -52,7 +52,7 @@ export const createQuotaGuard = ({ database, clock }: { database: Database; cloc
   /** What there is, read before the transaction in which more is taken. */
   const openRoom = async ({ tenantId }: Caller): Promise<Room> => {
     const before = known.get(tenantId)
-    const usage = before !== undefined && before.untilMs > clock.nowMs() ? before : await read(tenantId)
+    const usage = before !== undefined && before.untilMs > clock.monotonicMs() ? before : await read(tenantId)
     const { memoriesMax, storedBytesMax } = usage.quotas
     return {
       take: ({ memories, bytes }) => {

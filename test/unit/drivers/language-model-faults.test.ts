@@ -177,7 +177,7 @@ describe('a server that is away', () => {
 
   it('costs no deadline once it did not answer three times, and is tried again after a second', async () => {
     let nowMs = 0
-    const model = await open(server, { clock: { nowMs: () => nowMs } })
+    const model = await open(server, { clock: { nowMs: () => nowMs, monotonicMs: () => nowMs } })
     server.fail({ status: 500 }, { path: 'all' })
     for (let call = 0; call < 3; call += 1) await complete(model).catch(() => {})
     const { length } = server.requests

@@ -32,7 +32,13 @@ const open = ({ maxBytes = 1e9, idleMs = 1e9 }: Limits = {}) => {
   const clock = { ms: 0 }
   let read: ReadSpaceChanges = recorder.readSpaceChanges
   const index = createExactIndex({
-    ...{ dimensions, maxBytes, idleMs, readTimeoutMs: 5_000, clock: { nowMs: () => clock.ms } },
+    ...{
+      dimensions,
+      maxBytes,
+      idleMs,
+      readTimeoutMs: 5_000,
+      clock: { nowMs: () => clock.ms, monotonicMs: () => clock.ms },
+    },
     readSpaceChanges: (request) => {
       reads.push({ spaceId: request.spaceId, after: request.after })
       return read(request)
@@ -211,7 +217,13 @@ it('a search through many memories lets others have their turn', async () => {
   const page: SpaceChanges = { ...noChanges, points }
   let sent = false
   const index = createExactIndex({
-    ...{ dimensions: wide, maxBytes: 1e9, idleMs: 1e9, readTimeoutMs: 5_000, clock: { nowMs: () => 0 } },
+    ...{
+      dimensions: wide,
+      maxBytes: 1e9,
+      idleMs: 1e9,
+      readTimeoutMs: 5_000,
+      clock: { nowMs: () => 0, monotonicMs: () => 0 },
+    },
     readSpaceChanges: async () => {
       const changes = sent ? noChanges : page
       sent = true

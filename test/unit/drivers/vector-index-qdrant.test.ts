@@ -17,7 +17,7 @@ const space = ['ten_1', 'spc_1'] as const
 let server: QdrantStandIn
 let nowMs = 0
 const opened: VectorIndex[] = []
-const clock = { nowMs: () => nowMs }
+const clock = { nowMs: () => nowMs, monotonicMs: () => nowMs }
 
 const open = (changes: Partial<QdrantIndexOptions> = {}): VectorIndex => {
   const index = createQdrantIndex({

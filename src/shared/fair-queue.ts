@@ -1,8 +1,8 @@
 /**
- * Who may call the model next. A pure structure: it holds items by tenant and decides; nobody waits in here.
+ * Whose turn it is at something that all tenants share. A pure structure: it holds items by tenant and decides; nobody waits in here.
  *
  * Tenants take turns (round robin) and are served in order of arrival within (FIFO). A tenant that comes anew stands at
- * the end of the round, so before its first call each other tenant has one turn at most, however many calls it queued.
+ * the end of the round, so before its first item each other tenant has one turn at most, however many it queued.
  * A tenant at its own bound is passed over and keeps its place. When the queue is full, a newcomer takes the place of the
  * youngest item of the longest line, if that line is longer than its own would be; else it is turned away. So one
  * tenant can fill the queue but not shut others out of it. What may run at once needs no room.
