@@ -45,6 +45,13 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     broken.abort(new Error(`broken off by ${signal}`))
   })
 
+/** What nobody waits for and fails would end the process with its services still running. */
+for (const event of ['uncaughtException', 'unhandledRejection'] as const)
+  process.on(event, (error: unknown) => {
+    print(`${event}: ${error instanceof Error ? error.stack : String(error)}`)
+    broken.abort(new Error(`broken off by ${event}`))
+  })
+
 const results: Result[] = []
 for (const scenario of wanted) {
   if (broken.signal.aborted) break
@@ -56,5 +63,6 @@ for (const scenario of wanted) {
 
 print(`\n${toTable(results)}\n\n${toSummary(results)}`)
 if (values.json !== undefined) await writeFile(values.json, `${JSON.stringify({ seed, seconds, results }, null, 2)}\n`)
-const isGreen = results.length === wanted.length && results.every((result) => ['held', 'not run'].includes(verdictOf(result)))
+const isGreen =
+  results.length === wanted.length && results.every((result) => ['held', 'not run'].includes(verdictOf(result)))
 process.exit(broken.signal.aborted ? 130 : isGreen ? 0 : 1)

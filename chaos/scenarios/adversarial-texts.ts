@@ -3,8 +3,8 @@
  * service for more than 100 ms. A stop is what the loop's own thread computed, so that a busy machine is not blamed on it.
  */
 import type { ChaosContext, Finding, Outcome, Scenario } from '../scenario.ts'
-import type { Answer, Asked } from '../support/door.ts'
 import { type HardText, hardTexts } from '../support/adversarial-texts.ts'
+import type { Answer, Asked } from '../support/door.ts'
 import { judgePhases, type NeighbourTiming, startNeighbour } from '../support/neighbour.ts'
 import type { Service, Tenant } from '../support/service.ts'
 import { createTally, someOf } from '../support/tally.ts'
@@ -43,11 +43,17 @@ const doors: readonly DoorOf[] = [
   {
     what: 'batch and import',
     ask: (hard) => {
-      const memories = Array.from({ length: 20 }, (_, at) => ({ content: `${at} ${fitting(hard, 4 * contentMax, contentMax - 8)}` }))
+      const memories = Array.from({ length: 20 }, (_, at) => ({
+        content: `${at} ${fitting(hard, 4 * contentMax, contentMax - 8)}`,
+      }))
       const lines = memories.map((memory) => JSON.stringify(memory)).join('\n')
       return [
         { path: '/v1/agents/hard-batch/memories/batch', body: { memories } },
-        { path: '/v1/agents/hard-import/memories/import', body: lines, headers: { 'content-type': 'application/x-ndjson' } },
+        {
+          path: '/v1/agents/hard-import/memories/import',
+          body: lines,
+          headers: { 'content-type': 'application/x-ndjson' },
+        },
         { path: '/v1/agents/hard-batch/memories/search', body: { query: 'something else' } },
       ]
     },
@@ -57,14 +63,21 @@ const doors: readonly DoorOf[] = [
     ask: (hard, serial) => {
       const session = `hard-${serial}`
       const content = fitting(hard, messageMax)
-      const messages = [{ role: 'user', content }, { role: 'assistant', content }, { role: 'user', content: 'And now?' }]
+      const messages = [
+        { role: 'user', content },
+        { role: 'assistant', content },
+        { role: 'user', content: 'And now?' },
+      ]
       return [
         { path: '/v1/sessions', body: { agent_id: 'hard-talk', session_id: session, budget_tokens: 1_000_000 } },
         { path: `/v1/sessions/${session}/messages`, body: { messages } },
         { path: `/v1/sessions/${session}/context` },
         { path: `/v1/sessions/${session}/tools/summary_context`, body: { span: 'all' } },
         { path: `/v1/sessions/${session}/messages`, body: { messages } },
-        { path: `/v1/sessions/${session}/tools/filter_context`, body: { criteria: fitting(hard, 4 * contentMax, contentMax) } },
+        {
+          path: `/v1/sessions/${session}/tools/filter_context`,
+          body: { criteria: fitting(hard, 4 * contentMax, contentMax) },
+        },
       ]
     },
   },
@@ -73,13 +86,20 @@ const doors: readonly DoorOf[] = [
     ask: (hard, serial) => {
       const session = `hard-calls-${serial}`
       const content = fitting(hard, messageMax)
-      const call = { id: 'call_1', type: 'function', function: { name: 'Add_memory', arguments: content.slice(0, 100_000) } }
+      const call = {
+        id: 'call_1',
+        type: 'function',
+        function: { name: 'Add_memory', arguments: content.slice(0, 100_000) },
+      }
       const path = `/v1/sessions/${session}/tool_calls`
       return [
         { path: '/v1/sessions', body: { agent_id: 'hard-talk', session_id: session } },
         { path, body: { output: content } },
         { path, body: { output: `<think>${content.slice(0, 60_000)}` } },
-        { path, body: { output: `<tool_call>{"name":"Add_memory","arguments":{"content":"${content.slice(0, 60_000)}` } },
+        {
+          path,
+          body: { output: `<tool_call>{"name":"Add_memory","arguments":{"content":"${content.slice(0, 60_000)}` },
+        },
         { path, body: { tool_calls: [call] } },
       ]
     },
@@ -88,8 +108,8 @@ const doors: readonly DoorOf[] = [
 
 type Seen = { readonly what: string; readonly stopMs: number; readonly wallMs: number; readonly slowestMs: number }
 
-const createTrier = (service: Service, tenant: Tenant) => {
-  let from = 0
+const createTrier = (service: Service, tenant: Tenant, firstByte: number) => {
+  let from = firstByte
   let serial = 0
   const statuses = createTally()
   const wrong = new Set<string>()
@@ -120,7 +140,10 @@ const createTrier = (service: Service, tenant: Tenant) => {
 }
 
 const shuffled = (items: readonly HardText[], { random }: ChaosContext): readonly HardText[] =>
-  items.map((item) => [random.below(1e9), item] as const).sort(([one], [other]) => one - other).map(([, item]) => item)
+  items
+    .map((item) => [random.below(1e9), item] as const)
+    .sort(([one], [other]) => one - other)
+    .map(([, item]) => item)
 
 const findingsOf = (seen: readonly Seen[], wrong: ReadonlySet<string>): readonly Finding[] => [
   ...seen
@@ -137,9 +160,10 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
   const tenant = await service.makeTenant('hard')
   const neighbour = await startNeighbour(context, service)
   const quietSeconds = Math.max(5, seconds * 0.1)
+  const started = await service.readStops()
   const quiet: NeighbourTiming[] = [await neighbour.measureQuiet(quietSeconds)]
-  const { stops: quietStops } = await service.readStops()
-  const { tryOne, statuses, wrong } = createTrier(service, tenant)
+  const { stops: quietStops, to } = await service.readStops(started.to)
+  const { tryOne, statuses, wrong } = createTrier(service, tenant, to)
   const seen: Seen[] = []
   const wanted = doors.length * hardTexts.length
   const endMs = performance.now() + seconds * 800
@@ -148,7 +172,8 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
       for (const door of doors) {
         if (performance.now() > endMs || signal.aborted) return
         seen.push(await tryOne(door, hard))
-        if (seen.length % 25 === 0) say(`${seen.length} of ${wanted}, longest stop ${Math.max(...seen.map(({ stopMs }) => stopMs))} ms`)
+        if (seen.length % 25 === 0)
+          say(`${seen.length} of ${wanted}, longest stop ${Math.max(...seen.map(({ stopMs }) => stopMs))} ms`)
       }
   })
   quiet.push(await neighbour.measureQuiet(quietSeconds))
@@ -161,7 +186,13 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
       { what: 'answers', value: String(statuses) },
       { what: 'longest stop when quiet', value: longest(quietStops) },
       { what: 'longest stop', value: longest(seen.map(({ stopMs, wallMs }) => ({ cpuMs: stopMs, wallMs }))) },
-      { what: `stops from ${toldFromMs} ms`, value: someOf(seen.filter(({ stopMs }) => stopMs >= toldFromMs).map(({ what, stopMs }) => `${what}: ${stopMs} ms`), 8) },
+      {
+        what: `stops from ${toldFromMs} ms`,
+        value: someOf(
+          seen.filter(({ stopMs }) => stopMs >= toldFromMs).map(({ what, stopMs }) => `${what}: ${stopMs} ms`),
+          8,
+        ),
+      },
       ...judged.figures,
     ],
     findings: [...findingsOf(seen, wrong), ...judged.findings],

@@ -39,7 +39,8 @@ const checkStep = async ({ tenant, limited, revoked, lasting }: Cast, when: stri
   })
   if (!isLetIn) findings.push({ guarantee: 'A2', what: `a tenant with a rate is locked out ${when}` })
   const kept = await tenant.ask({ path: lasting })
-  if (kept.status !== 200) findings.push({ guarantee: 'M1', what: `a memory that lives two days: ${kept.status} ${when}` })
+  if (kept.status !== 200)
+    findings.push({ guarantee: 'M1', what: `a memory that lives two days: ${kept.status} ${when}` })
   return findings
 }
 
@@ -60,7 +61,11 @@ const play = async ({ lab, random, seconds, signal, say }: ChaosContext): Promis
     tenant
       .ask(
         worker % 2 === 0
-          ? { path: '/v1/agents/clock/memories', body: { content: random.words(8) }, headers: { 'idempotency-key': `clock-${random.hex(20)}` } }
+          ? {
+              path: '/v1/agents/clock/memories',
+              body: { content: random.words(8) },
+              headers: { 'idempotency-key': `clock-${random.hex(20)}` },
+            }
           : { path: '/v1/agents/clock/memories/search', body: { query: random.words(2) } },
       )
       .then(({ status, fields }) => statuses.add(status < 400 ? status : `${status} ${String(fields.code ?? '')}`))
@@ -80,7 +85,10 @@ const play = async ({ lab, random, seconds, signal, say }: ChaosContext): Promis
     say(`${steps} steps: ${statuses}`)
   } while (performance.now() < endMs && !signal.aborted)
   await service.setClockOffset(0)
-  const bad = statuses.toString().split(', ').filter((one) => /^(0|4|5)/.test(one))
+  const bad = statuses
+    .toString()
+    .split(', ')
+    .filter((one) => /^(0|4|5)/.test(one))
   if (bad.length > 0) findings.push({ guarantee: 'nobody is refused', what: bad.join(', ') })
   return {
     figures: [

@@ -44,8 +44,10 @@ const standStill = async (service: Service, told: Told): Promise<void> => {
 
 const recover = async (service: Service, writers: Writers, after: string, { findings }: Told): Promise<number> => {
   const startedMs = performance.now()
-  if (!(await service.isReadyWithin(recoversWithinMs))) findings.push({ guarantee: 'recovery', what: `not ready after ${after}` })
-  if (!(await writers.goOn(10, recoversWithinMs))) findings.push({ guarantee: 'recovery', what: `no writes after ${after}` })
+  if (!(await service.isReadyWithin(recoversWithinMs)))
+    findings.push({ guarantee: 'recovery', what: `not ready after ${after}` })
+  if (!(await writers.goOn(10, recoversWithinMs)))
+    findings.push({ guarantee: 'recovery', what: `no writes after ${after}` })
   return performance.now() - startedMs
 }
 
@@ -70,7 +72,10 @@ const play = async ({ lab, random, seconds, signal, say }: ChaosContext): Promis
   const settled = await writers.settle()
   const slowest = writers.book.slowestMs
   if (slowest > requestTimeoutMs + answerSlackMs)
-    told.findings.push({ guarantee: 'deadlines', what: `an answer took ${Math.round(slowest)} ms (${writers.book.slowestKind}); the deadline is ${requestTimeoutMs} ms` })
+    told.findings.push({
+      guarantee: 'deadlines',
+      what: `an answer took ${Math.round(slowest)} ms (${writers.book.slowestKind}); the deadline is ${requestTimeoutMs} ms`,
+    })
   return {
     figures: [
       { what: 'times stopped, each way', value: String(rounds) },

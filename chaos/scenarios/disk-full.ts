@@ -52,7 +52,8 @@ const writeUntilRefused = async (
 const play = async (context: ChaosContext): Promise<Outcome> => {
   const { lab, random, signal, say } = context
   const mounted = await lab.mountSmall(diskMegabytes)
-  if ('refusal' in mounted) return { figures: [], findings: [], notRun: `a small filesystem may not be mounted: ${mounted.refusal}` }
+  if ('refusal' in mounted)
+    return { figures: [], findings: [], notRun: `a small filesystem may not be mounted: ${mounted.refusal}` }
   const { folder } = mounted
   const service = await lab.start({ env: await startEmbeddings(lab), dataDir: folder })
   const tenant = await service.makeTenant('disk full')
@@ -68,14 +69,19 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
   })
   await sleep(fullSeconds * 1_000)
   const live = await service.ask({ path: '/health/live', timeoutMs: 5_000 })
-  if (live.status !== 200) findings.push({ guarantee: 'the process lives', what: `liveness ${live.status} on a full disk` })
+  if (live.status !== 200)
+    findings.push({ guarantee: 'the process lives', what: `liveness ${live.status} on a full disk` })
   const dishonest = refusals.filter((one) => !one.isRetryable)
   if (dishonest.length > 0)
-    findings.push({ guarantee: 'honest answers', what: `on a full disk: ${dishonest[0]?.status} ${dishonest[0]?.code}` })
+    findings.push({
+      guarantee: 'honest answers',
+      what: `on a full disk: ${dishonest[0]?.status} ${dishonest[0]?.code}`,
+    })
   await rm(join(folder, 'ballast'), { force: true })
   const roomMs = performance.now()
   const isBack = (await service.isReadyWithin(recoversWithinMs)) && (await writers.goOn(10, recoversWithinMs))
-  if (!isBack) findings.push({ guarantee: 'recovery', what: `no writes ${recoversWithinMs / 1_000} s after there was room again` })
+  if (!isBack)
+    findings.push({ guarantee: 'recovery', what: `no writes ${recoversWithinMs / 1_000} s after there was room again` })
   const recoveredMs = performance.now() - roomMs
   const settled = await writers.settle()
   const kept = Number((await tenant.ask({ path: '/v1/agents/big' })).fields.memory_count ?? 0)

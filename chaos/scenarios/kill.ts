@@ -61,5 +61,8 @@ export const kill: Scenario = {
   name: 'kill',
   guards: ['M1', 'M2'],
   run: (context) =>
-    playKill(context, Array.from({ length: killsPerRound }, (_, at) => (at % 2 === 0 ? 'service' : 'database'))),
+    playKill(
+      context,
+      Array.from({ length: killsPerRound }, (_, at) => (at % 2 === 0 ? 'service' : 'database')),
+    ),
 }

@@ -5,8 +5,8 @@ import { countDeadlocks } from '../support/cluster.ts'
 import { checkLaws } from '../support/context-laws.ts'
 import { readList, readMemories, readWell } from '../support/read-all.ts'
 import type { Tenant } from '../support/service.ts'
-import { someOf } from '../support/tally.ts'
 import { startEmbeddings } from '../support/stand-ins.ts'
+import { someOf } from '../support/tally.ts'
 import { forSeconds } from '../support/wait.ts'
 
 const roundSecondsMax = 15

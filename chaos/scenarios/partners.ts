@@ -28,8 +28,14 @@ const settings = {
   AGEMEM_SUMMARY_TIMEOUT_MS: '3000',
 }
 
-const startPartners = async (lab: Lab): Promise<{ readonly partners: Partners; readonly env: Record<string, string> }> => {
-  const [embeddings, qdrant, chat] = await Promise.all([startEmbeddingServer(), startQdrantStandIn(), startChatServer()])
+const startPartners = async (
+  lab: Lab,
+): Promise<{ readonly partners: Partners; readonly env: Record<string, string> }> => {
+  const [embeddings, qdrant, chat] = await Promise.all([
+    startEmbeddingServer(),
+    startQdrantStandIn(),
+    startChatServer(),
+  ])
   chat.reply(() => ({ text: '<answer>Yes.</answer>' }))
   lab.defer(() => Promise.all([embeddings.close(), qdrant.stop(), chat.close()]))
   const noted: { length: number }[] = [embeddings.requests, qdrant.requests, chat.requests]
@@ -72,7 +78,7 @@ const asksOf = (tenant: Tenant, random: Random, partner: PartnerName): readonly 
 
 const problemOf = (answer: Answer): string | null => {
   if (answer.status === 0 || answer.ms > answerWithinMs) return `no answer in ${answerWithinMs} ms`
-  if (answer.status === 500 || answer.status === 502) return `${answer.status} ${answer.text.slice(0, 140)}`
+  if (answer.status === 500) return `${answer.status} ${answer.text.slice(0, 140)}`
   return null
 }
 
@@ -80,16 +86,22 @@ const problemOf = (answer: Answer): string | null => {
 const isSaid = (answer: Answer, partner: PartnerName): boolean =>
   answer.status !== 200 || JSON.stringify(at(answer.fields, 'degraded') ?? []).includes(partner)
 
-type Trial = { readonly service: Service; readonly tenant: Tenant; readonly partners: Partners; readonly seconds: number }
+type Trial = {
+  readonly service: Service
+  readonly tenant: Tenant
+  readonly partners: Partners
+  readonly seconds: number
+}
 
 const tryOne = async (
   { random, signal }: ChaosContext,
   { service, tenant, partners, seconds }: Trial,
   { partner, evil }: { partner: PartnerName; evil: Evil },
-): Promise<{ readonly findings: readonly Finding[]; readonly residentMax: number }> => {
+): Promise<{ readonly findings: readonly Finding[]; readonly residentMax: number; readonly grownBy: number }> => {
   const asks = asksOf(tenant, random, partner)
   const problems = new Set<string>()
-  let residentMax = 0
+  const before = await service.residentBytes()
+  let residentMax = before
   let isOver = false
   const watch = async () => {
     for (; !isOver; await sleep(200)) residentMax = Math.max(residentMax, await service.residentBytes())
@@ -112,10 +124,13 @@ const tryOne = async (
   const name = `${partner}, ${evil}`
   return {
     residentMax,
+    grownBy: residentMax - before,
     findings: [
       ...(problems.size === 0 ? [] : [{ guarantee: 'A5', what: `${name}: ${someOf(problems, 2)}` }]),
       // A count that is wrong may be seen only where texts go several at a time.
-      ...(unsaid === 0 || evil === 'wrong count' ? [] : [{ guarantee: 'A5', what: `${name}: ${unsaid} searches say nothing of it` }]),
+      ...(unsaid === 0 || evil === 'wrong count'
+        ? []
+        : [{ guarantee: 'A5', what: `${name}: ${unsaid} searches say nothing of it` }]),
     ],
   }
 }
@@ -127,7 +142,9 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
   const tenant = await service.makeTenant('own')
   await tenant.ask({ path: '/v1/sessions', body: { agent_id: 'own', session_id: 'own' } })
   await tenant.ask({ path: '/v1/agents/own/memories', body: { content: 'The first thing that is known' } })
-  const trials = (['embedder', 'index', 'model'] as const).flatMap((partner) => evils.map((evil) => ({ partner, evil })))
+  const trials = (['embedder', 'index', 'model'] as const).flatMap((partner) =>
+    evils.map((evil) => ({ partner, evil })),
+  )
   const trialSeconds = Math.max(2, (seconds * 0.8) / trials.length)
   const neighbour = await startNeighbour(context, service)
   const quietSeconds = Math.max(4, seconds * 0.1)
@@ -139,13 +156,16 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
   for (const { partner, evil } of trials) {
     if (signal.aborted) break
     const what = `${partner}, ${evil}`
-    let told: Awaited<ReturnType<typeof tryOne>> = { findings: [], residentMax: 0 }
+    let told: Awaited<ReturnType<typeof tryOne>> = { findings: [], residentMax: 0, grownBy: 0 }
     const timing = await neighbour.measureWhile(async () => {
       told = await tryOne(context, { service, tenant, partners, seconds: trialSeconds }, { partner, evil })
     })
     findings.push(...told.findings)
-    if (told.residentMax - before > growthBytesMax)
-      findings.push({ guarantee: 'A5', what: `${what}: memory grew by ${Math.round((told.residentMax - before) / 2 ** 20)} MiB` })
+    if (told.grownBy > growthBytesMax)
+      findings.push({
+        guarantee: 'A5',
+        what: `${what}: memory grew by ${Math.round(told.grownBy / 2 ** 20)} MiB`,
+      })
     residentMax = Math.max(residentMax, told.residentMax)
     // The neighbour searches too, so only a partner that it does not need leaves it its speed.
     if (partner === 'model') phases.push({ what, guarantee: 'A5', timing })
@@ -153,18 +173,26 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
       findings.push({ guarantee: 'A5', what: `${what}: a neighbour is refused, ${JSON.stringify(timing.refusals)}` })
     say(`${what}: ${told.findings.length} findings, ${Math.round(told.residentMax / 2 ** 20)} MiB`)
   }
-  const isBack = await waitUntil(
-    async () => (await tenant.ask({ path: '/v1/agents/own' })).fields.index_lag === 0,
-    { withinMs: 120_000, everyMs: 500 },
-  )
+  const isBack = await waitUntil(async () => (await tenant.ask({ path: '/v1/agents/own' })).fields.index_lag === 0, {
+    withinMs: 120_000,
+    everyMs: 500,
+  })
   if (!isBack) findings.push({ guarantee: 'A6', what: 'the index does not catch up when all partners are well again' })
   quiet.push(await neighbour.measureQuiet(quietSeconds))
   const judged = judgePhases(quiet, phases)
   return {
     figures: [
       { what: 'trials', value: String(trials.length) },
-      { what: 'requests to partners', value: Object.entries(partners).map(([name, one]) => `${name}: ${one.asked()}`).join(', ') },
-      { what: 'resident memory', value: `${Math.round(before / 2 ** 20)} MiB before, at most ${Math.round(residentMax / 2 ** 20)} MiB` },
+      {
+        what: 'requests to partners',
+        value: Object.entries(partners)
+          .map(([name, one]) => `${name}: ${one.asked()}`)
+          .join(', '),
+      },
+      {
+        what: 'resident memory',
+        value: `${Math.round(before / 2 ** 20)} MiB before, at most ${Math.round(residentMax / 2 ** 20)} MiB`,
+      },
       ...judged.figures,
     ],
     findings: [...findings, ...judged.findings],

@@ -26,26 +26,84 @@ type Attack = {
 
 const attacksOf = (aggressor: Tenant, narrowKey: string): readonly Attack[] => {
   const { key } = aggressor
-  const post = (path: string, with_: { key?: string; headers: Readonly<Record<string, string>> }) => headOf({ path, ...with_ })
+  const post = (path: string, with_: { key?: string; headers: Readonly<Record<string, string>> }) =>
+    headOf({ path, ...with_ })
   const memories = '/v1/agents/slow/memories'
   const keyed = { key, headers: json }
   return [
-    { what: '33 bodies to nowhere, no key', guarantee: 'A1', sockets: 33, head: () => post('/nothing', { headers: json }) },
-    { what: '200 bodies to a real route, no key', guarantee: 'A1', sockets: 200, head: () => post(memories, { headers: json }), drop: ' ' },
-    { what: '200 heads that never end', guarantee: 'A1', sockets: 200, head: () => `POST ${memories} HTTP/1.1\r\nhost: chaos\r\n`, drop: 'x-more: 1\r\n' },
+    {
+      what: '33 bodies to nowhere, no key',
+      guarantee: 'A1',
+      sockets: 33,
+      head: () => post('/nothing', { headers: json }),
+    },
+    {
+      what: '200 bodies to a real route, no key',
+      guarantee: 'A1',
+      sockets: 200,
+      head: () => post(memories, { headers: json }),
+      drop: ' ',
+    },
+    {
+      what: '200 heads that never end',
+      guarantee: 'A1',
+      sockets: 200,
+      head: () => `POST ${memories} HTTP/1.1\r\nhost: chaos\r\n`,
+      drop: 'x-more: 1\r\n',
+    },
     { what: '400 idle connections', guarantee: 'A1', sockets: 400, head: () => '' },
-    { what: '200 bodies with a wrong key', guarantee: 'A1', sockets: 200, head: () => post(memories, { key: `agm_${'B'.repeat(64)}`, headers: json }), drop: ' ' },
-    { what: '512 slow bodies with a key', guarantee: 'A2', sockets: 512, head: () => post(memories, { key: narrowKey, headers: { ...json, 'content-length': '1000' } }), drop: ' ' },
-    { what: '40 big bodies with a key', guarantee: 'A2', sockets: 40, head: () => `${post(memories, keyed)}{"content":"`, drop: 'a' },
-    { what: '60 slow imports', guarantee: 'A2', sockets: 60, head: (at) => `${post(`/v1/agents/slow-${at % 5}/memories/import`, { key, headers: ndjson })}`, drop: '5\r\n{"con\r\n' },
-    { what: '60 exports that nobody reads', guarantee: 'A2', sockets: 60, head: () => headOf({ method: 'GET', path: '/v1/agents/big/memories/export', key }), isDeaf: true },
-    { what: '60 event streams that nobody reads', guarantee: 'A2', sockets: 60, head: () => runHead(key), isDeaf: true },
+    {
+      what: '200 bodies with a wrong key',
+      guarantee: 'A1',
+      sockets: 200,
+      head: () => post(memories, { key: `agm_${'B'.repeat(64)}`, headers: json }),
+      drop: ' ',
+    },
+    {
+      what: '540 slow bodies with a key',
+      guarantee: 'A2',
+      sockets: 540,
+      head: () => post(memories, { key: narrowKey, headers: { ...json, 'content-length': '1000' } }),
+      drop: ' ',
+    },
+    {
+      what: '40 big bodies with a key',
+      guarantee: 'A2',
+      sockets: 40,
+      head: () => `${post(memories, keyed)}{"content":"`,
+      drop: 'a',
+    },
+    {
+      what: '60 slow imports',
+      guarantee: 'A2',
+      sockets: 60,
+      head: (at) => `${post(`/v1/agents/slow-${at % 5}/memories/import`, { key, headers: ndjson })}`,
+      drop: '5\r\n{"con\r\n',
+    },
+    {
+      what: '60 exports that nobody reads',
+      guarantee: 'A2',
+      sockets: 60,
+      head: () => headOf({ method: 'GET', path: '/v1/agents/big/memories/export', key }),
+      isDeaf: true,
+    },
+    {
+      what: '60 event streams that nobody reads',
+      guarantee: 'A2',
+      sockets: 60,
+      head: () => runHead(key),
+      isDeaf: true,
+    },
   ]
 }
 
 const runHead = (key: string): string => {
   const body = JSON.stringify({ input: 'Say something long.' })
-  const headers = { accept: 'text/event-stream', 'content-type': 'application/json', 'content-length': String(body.length) }
+  const headers = {
+    accept: 'text/event-stream',
+    'content-type': 'application/json',
+    'content-length': String(body.length),
+  }
   return headOf({ path: '/v1/sessions/big/policy/run', key, headers }) + body
 }
 
@@ -70,7 +128,9 @@ const attack = async (raw: RawSockets, { sockets, head, drop, isDeaf }: Attack, 
 }
 
 const start = async ({ lab }: ChaosContext): Promise<Service> =>
-  lab.start({ env: { ...(await startEmbeddings(lab)), ...(await startModel(lab)), AGEMEM_AUTH_FAILURES_PER_MINUTE: '1000000' } })
+  lab.start({
+    env: { ...(await startEmbeddings(lab)), ...(await startModel(lab)), AGEMEM_AUTH_FAILURES_PER_MINUTE: '1000000' },
+  })
 
 const play = async (context: ChaosContext): Promise<Outcome> => {
   const { lab, seconds, say, signal } = context

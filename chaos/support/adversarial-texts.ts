@@ -1,7 +1,8 @@
 /** Texts within the limits that are hard on whatever reads them: each a kind of work that may grow faster than the text. */
 export type HardText = { readonly what: string; make(characters: number): string }
 
-const repeat = (piece: string) => (characters: number) => piece.repeat(Math.ceil(characters / piece.length)).slice(0, characters)
+const repeat = (piece: string) => (characters: number) =>
+  piece.repeat(Math.ceil(characters / piece.length)).slice(0, characters)
 
 /** Pieces by their number, as many as fit. */
 const series = (piece: (at: number) => string) => (characters: number) => {
@@ -41,7 +42,10 @@ export const hardTexts: readonly HardText[] = [
   { what: 'open quotes', make: repeat('"\\') },
   { what: 'backslashes', make: repeat('\\') },
   { what: 'unfinished tool calls', make: repeat('<tool_call>') },
-  { what: 'unfinished tool calls with broken JSON', make: repeat('<tool_call>{"name":"Add_memory","arguments":{"content":"') },
+  {
+    what: 'unfinished tool calls with broken JSON',
+    make: repeat('<tool_call>{"name":"Add_memory","arguments":{"content":"'),
+  },
   { what: 'closing tags alone', make: repeat('</think></tool_call></answer>') },
   { what: 'angle brackets', make: repeat('<') },
   { what: 'code fences', make: repeat('```\n') },

@@ -1,7 +1,8 @@
 /** What clients of one session do at once, by every door, and what they were told was done. */
+
+import { type Answer, type Asked, at, listAt, textAt } from './door.ts'
 import type { Random } from './random.ts'
 import type { Tenant } from './service.ts'
-import { type Answer, type Asked, at, listAt, textAt } from './door.ts'
 import { createTally } from './tally.ts'
 
 type Place = { readonly tenant: Tenant; readonly agent: string; readonly session: string }
@@ -31,7 +32,7 @@ type Act = { readonly name: string; readonly weight: number; run(): Promise<unkn
 
 const note = (ledger: Ledger, name: string, answer: Answer): Answer => {
   const code = textAt(answer.fields, 'code')
-  ledger.statuses.add(answer.status === 503 ? `503 ${code}` : answer.status)
+  ledger.statuses.add(code === '' ? answer.status : `${answer.status} ${code}`)
   if (answer.status === 0) ledger.unanswered.add(name)
   const isHonest = answer.status === 503 && answer.headers['retry-after'] !== undefined
   if (answer.status >= 500 && !isHonest) ledger.wrong.push(`${name}: ${answer.status} ${code}`)
@@ -50,7 +51,8 @@ export const actsOf = (place: Place, random: Random, ledger: Ledger): readonly A
     serial += 1
     return `${what} ${random.hex(10)}-${serial} ${random.words(6)}`
   }
-  const ask = async (name: string, asked: Asked) => note(ledger, name, await tenant.ask({ timeoutMs: 45_000, ...asked }))
+  const ask = async (name: string, asked: Asked) =>
+    note(ledger, name, await tenant.ask({ timeoutMs: 45_000, ...asked }))
   const anyMemory = () => (ledger.added.size === 0 ? 'mem_none' : random.pick([...ledger.added.keys()].slice(-40)))
   const keepAdded = (id: string, content: string) => {
     if (id !== '') ledger.added.set(id, content)
@@ -69,7 +71,9 @@ export const actsOf = (place: Place, random: Random, ledger: Ledger): readonly A
       path: `${path}/tool_calls`,
       body: {
         append: random.chance(0.5),
-        tool_calls: [{ id: `call_${random.hex(12)}`, type: 'function', function: { name, arguments: JSON.stringify(args) } }],
+        tool_calls: [
+          { id: `call_${random.hex(12)}`, type: 'function', function: { name, arguments: JSON.stringify(args) } },
+        ],
       },
     })
   const mcp = (name: string, args: object) =>
@@ -113,7 +117,11 @@ export const actsOf = (place: Place, random: Random, ledger: Ledger): readonly A
     ])
   }
   return [
-    { name: 'append', weight: 5, run: () => append([{ role: 'user', content: unique('says'), pinned: random.chance(0.05) }]) },
+    {
+      name: 'append',
+      weight: 5,
+      run: () => append([{ role: 'user', content: unique('says'), pinned: random.chance(0.05) }]),
+    },
     { name: 'append system', weight: 1, run: () => append([{ role: 'system', content: unique('rules') }]) },
     { name: 'append call', weight: 3, run: callWithResult },
     { name: 'pin', weight: 2, run: pin },
@@ -158,12 +166,20 @@ export const actsOf = (place: Place, random: Random, ledger: Ledger): readonly A
     },
     { name: 'retrieve', weight: 2, run: () => tool('retrieve_memory', { query: random.words(3) }) },
     { name: 'retrieve by tool_calls', weight: 1, run: () => calls('Retrieve_memory', { query: random.words(3) }) },
-    { name: 'update', weight: 2, run: () => tool('update_memory', { memory_id: anyMemory(), metadata: { by: 'tool' } }) },
+    {
+      name: 'update',
+      weight: 2,
+      run: () => tool('update_memory', { memory_id: anyMemory(), metadata: { by: 'tool' } }),
+    },
     { name: 'delete', weight: 1, run: remove },
     { name: 'summary', weight: 2, run: () => tool('summary_context', { span: random.chance(0.5) ? 'all' : 4 }) },
     { name: 'filter', weight: 1, run: () => tool('filter_context', { criteria: random.words(2) }) },
     { name: 'patch', weight: 3, run: patch },
-    { name: 'search', weight: 2, run: () => ask('search', { path: `${memories}/search`, body: { query: random.words(3) } }) },
+    {
+      name: 'search',
+      weight: 2,
+      run: () => ask('search', { path: `${memories}/search`, body: { query: random.words(3) } }),
+    },
   ]
 }
 

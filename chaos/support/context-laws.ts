@@ -3,8 +3,8 @@
  * service keeps a context: messages with their state, the context as it is rendered, and the edits are all it sees.
  */
 import type { Finding } from '../scenario.ts'
-import { at, type Fields, listAt, textAt } from './door.ts'
 import type { Ledger } from './clients-of-one-session.ts'
+import { at, type Fields, listAt, textAt } from './door.ts'
 import { someOf } from './tally.ts'
 
 export type Reported = {
@@ -31,7 +31,9 @@ const checkKept = ({ messages }: Reported): readonly Finding[] =>
   law(
     'C1',
     'system or pinned messages out of the context',
-    messages.filter((one) => !isIn(one) && (one.pinned === true || (one.role === 'system' && isAppended(one)))).map(idOf),
+    messages
+      .filter((one) => !isIn(one) && (one.pinned === true || (one.role === 'system' && isAppended(one))))
+      .map(idOf),
   )
 
 const checkPairs = ({ context }: Reported): readonly Finding[] => {

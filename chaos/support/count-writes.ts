@@ -7,9 +7,16 @@ import { readList, readMemories } from './read-all.ts'
 import type { Tenant } from './service.ts'
 import { someOf } from './tally.ts'
 
-export type Stored = { readonly memories: readonly string[]; readonly messages: readonly string[]; readonly sessions: readonly string[] }
+export type Stored = {
+  readonly memories: readonly string[]
+  readonly messages: readonly string[]
+  readonly sessions: readonly string[]
+}
 
-export const readStored = async (tenant: Tenant, places: readonly { agent: string; session: string }[]): Promise<Stored> => {
+export const readStored = async (
+  tenant: Tenant,
+  places: readonly { agent: string; session: string }[],
+): Promise<Stored> => {
   const [memories, messages, sessions]: [string[], string[], string[]] = [[], [], []]
   for (const { agent, session } of places) {
     memories.push(...(await readMemories(tenant, agent)).map((memory) => textAt(memory, 'content')))
@@ -21,7 +28,11 @@ export const readStored = async (tenant: Tenant, places: readonly { agent: strin
   return { memories, messages, sessions }
 }
 
-export type Count = { readonly lost: readonly string[]; readonly double: readonly string[]; readonly phantom: readonly string[] }
+export type Count = {
+  readonly lost: readonly string[]
+  readonly double: readonly string[]
+  readonly phantom: readonly string[]
+}
 
 const countsOf = (items: readonly string[]): ReadonlyMap<string, number> => {
   const counts = new Map<string, number>()

@@ -70,30 +70,39 @@ const headersOf = ({ key, headers = {}, body }: Asked, bytes: Buffer | null) => 
 /** The URL is asked for at each request, since a service that was started again may listen elsewhere. */
 export const createDoor = (url: () => string, { connectionsMax = 64 }: { connectionsMax?: number } = {}): Door => {
   const agent = new Agent({ keepAlive: true, maxSockets: connectionsMax })
+  const exchange = (
+    asked: Asked,
+    end: (status: number, text: string, headers?: IncomingMessage['headers']) => void,
+  ) => {
+    const bytes = encode(asked.body)
+    const method = asked.method ?? (bytes === null ? 'GET' : 'POST')
+    const sent = request(url() + asked.path, { method, agent, headers: headersOf(asked, bytes) }, (response) => {
+      const pieces: Buffer[] = []
+      let size = 0
+      response.on('data', (piece: Buffer) => {
+        size += piece.length
+        if (size > answerBytesMax) sent.destroy(new Error('the answer does not end'))
+        else pieces.push(piece)
+      })
+      response.on('error', (error) => end(0, String(error)))
+      response.on('end', () => end(response.statusCode ?? 0, Buffer.concat(pieces).toString(), response.headers))
+    })
+    const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), asked.timeoutMs ?? timeoutMsUsual)
+    sent.on('close', () => clearTimeout(timer))
+    sent.on('error', (error) => end(0, String(error)))
+    sent.end(bytes ?? undefined)
+  }
   const ask = (asked: Asked): Promise<Answer> =>
     new Promise((resolve) => {
       const startedMs = performance.now()
-      const end = (status: number, text: string, headers: IncomingMessage['headers'] = {}) => {
-        clearTimeout(timer)
-        const ms = performance.now() - startedMs
-        resolve({ status, headers, text, ms, fields: fieldsOf(text) })
+      const end = (status: number, text: string, headers: IncomingMessage['headers'] = {}) =>
+        resolve({ status, headers, text, ms: performance.now() - startedMs, fields: fieldsOf(text) })
+      try {
+        exchange(asked, end)
+      } catch (error) {
+        // What HTTP cannot carry is not sent.
+        end(0, String(error))
       }
-      const bytes = encode(asked.body)
-      const method = asked.method ?? (bytes === null ? 'GET' : 'POST')
-      const sent = request(url() + asked.path, { method, agent, headers: headersOf(asked, bytes) }, (response) => {
-        const pieces: Buffer[] = []
-        let size = 0
-        response.on('data', (piece: Buffer) => {
-          size += piece.length
-          if (size > answerBytesMax) sent.destroy(new Error('the answer does not end'))
-          else pieces.push(piece)
-        })
-        response.on('error', (error) => end(0, String(error)))
-        response.on('end', () => end(response.statusCode ?? 0, Buffer.concat(pieces).toString(), response.headers))
-      })
-      const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), asked.timeoutMs ?? timeoutMsUsual)
-      sent.on('error', (error) => end(0, String(error)))
-      sent.end(bytes ?? undefined)
     })
   return { ask, close: () => agent.destroy() }
 }

@@ -3,7 +3,16 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo, Socket } from 'node:net'
 import type { Lab } from './lab.ts'
 
-export const evils = ['hang', 'endless', 'drip', 'die in the middle', 'wrong shape', 'wrong count', 'not a number', 'refuse'] as const
+export const evils = [
+  'hang',
+  'endless',
+  'drip',
+  'die in the middle',
+  'wrong shape',
+  'wrong count',
+  'not a number',
+  'refuse',
+] as const
 export type Evil = (typeof evils)[number] | 'honest'
 
 export type EvilProxy = { readonly url: string; set(evil: Evil): void; asked(): number }
@@ -70,7 +79,10 @@ const passOn = ({ target, incoming, response }: Passing, change?: (text: string)
 const misbehave = (evil: Exclude<Evil, 'honest'>, passing: Passing): void => {
   const { response, incoming } = passing
   const change = lies[evil]
-  if (change !== undefined) return passOn(passing, change)
+  if (change !== undefined) {
+    passOn(passing, change)
+    return
+  }
   incoming.resume()
   if (evil === 'endless') sendWithoutEnd(response)
   else if (evil === 'drip') drip(response)

@@ -50,7 +50,12 @@ export const makeWrite = (random: Random, { agent, session }: Place, kind = rand
     if (kind === 'batch')
       return { ...nothing, kind, memories: contents, asked: { path, headers, body: { memories: items } } }
     const body = items.map((item) => JSON.stringify(item)).join('\n')
-    return { ...nothing, kind, memories: contents, asked: { path, headers: { ...headers, 'content-type': 'application/x-ndjson' }, body } }
+    return {
+      ...nothing,
+      kind,
+      memories: contents,
+      asked: { path, headers: { ...headers, 'content-type': 'application/x-ndjson' }, body },
+    }
   }
   if (kind === 'append') {
     const messages = Array.from({ length: 1 + random.below(3) }, text)
@@ -63,7 +68,9 @@ export const makeWrite = (random: Random, { agent, session }: Place, kind = rand
   }
   if (kind === 'tool_calls') {
     const call = { id: `call_${random.hex(12)}`, type: 'function' }
-    const body = { tool_calls: [{ ...call, function: { name: 'Add_memory', arguments: JSON.stringify({ content: own }) } }] }
+    const body = {
+      tool_calls: [{ ...call, function: { name: 'Add_memory', arguments: JSON.stringify({ content: own }) } }],
+    }
     return { ...nothing, kind, memories: [own], asked: { path: `/v1/sessions/${session}/tool_calls`, headers, body } }
   }
   if (kind === 'create session') {
@@ -71,7 +78,12 @@ export const makeWrite = (random: Random, { agent, session }: Place, kind = rand
     const body = { agent_id: agent, session_id: sessionId }
     return { ...nothing, kind, sessions: [sessionId], asked: { path: '/v1/sessions', headers, body } }
   }
-  return { ...nothing, kind, memories: [own], asked: { path: `/v1/agents/${agent}/memories`, headers, body: { content: own } } }
+  return {
+    ...nothing,
+    kind,
+    memories: [own],
+    asked: { path: `/v1/agents/${agent}/memories`, headers, body: { content: own } },
+  }
 }
 
 const isOk = ({ status }: Answer): boolean => status >= 200 && status < 300

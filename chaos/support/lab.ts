@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createProcesses, endOf, hasEnded } from '../../test/support/service-process.ts'
 import { signalDatabase } from './cluster.ts'
-import { createService, type Service, type ServiceOptions } from './service.ts'
+import { createService, type Processes, type Service, type ServiceOptions } from './service.ts'
 import { sleep } from './wait.ts'
 
 const exec = promisify(execFile)
@@ -61,12 +61,23 @@ export const createLab = (): Lab => {
   }
 
   const start = async (options: ServiceOptions = {}): Promise<Service> => {
-    if (closing !== null) throw new Error('The run is being broken off.')
     const dataDir = options.dataDir ?? (await makeFolder())
     const hookFolder = await makeFolder()
     const files = { loop: join(hookFolder, 'loop'), clock: join(hookFolder, 'clock') }
     for (const file of Object.values(files)) await writeFile(file, '')
-    const service = createService(processes, { ...options, dataDir, files, operatorKey: `agmop_${randomBytes(24).toString('hex')}` })
+    const begin: Processes['start'] = async (launch) => {
+      if (closing !== null) throw new Error('The run is being broken off.')
+      return processes.start(launch)
+    }
+    const service = createService(
+      { start: begin },
+      {
+        ...options,
+        dataDir,
+        files,
+        operatorKey: `agmop_${randomBytes(24).toString('hex')}`,
+      },
+    )
     defer(() => stopService(service))
     await service.begin()
     return service
@@ -88,7 +99,7 @@ export const createLab = (): Lab => {
   const close = (): Promise<void> => {
     closing ??= (async () => {
       for (const clean of cleaners.splice(0).reverse()) await attempt(clean)
-      await attempt(processes.end)
+      await Promise.race([attempt(processes.end), sleep(stopMs, undefined, { ref: false })])
     })()
     return closing
   }

@@ -1,6 +1,6 @@
 /** Another tenant, whose latency and refusals are watched while somebody is greedy: quiet before, under it, quiet after. */
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { Worker } from 'node:worker_threads'
 import type { ChaosContext, Figure, Finding } from '../scenario.ts'
 import type { Service } from './service.ts'
 import { sleep } from './wait.ts'
@@ -18,7 +18,6 @@ export type Neighbour = {
   measureQuiet(seconds: number): Promise<NeighbourTiming>
   /** While the work is done. */
   measureWhile(work: () => Promise<unknown>): Promise<NeighbourTiming>
-  close(): Promise<void>
 }
 
 const requestsPerSecond = 20
@@ -29,26 +28,28 @@ const answerWithinMs = 60_000
 
 export const startNeighbour = async ({ lab, random }: ChaosContext, service: Service): Promise<Neighbour> => {
   const tenant = await service.makeTenant('neighbour')
-  const worker = new Worker(new URL('neighbour-worker.ts', import.meta.url), {
-    workerData: { url: service.url, key: tenant.key, seed: random.below(1_000_000), perSecond: requestsPerSecond },
+  const given = { url: service.url, key: tenant.key, seed: random.below(1_000_000), perSecond: requestsPerSecond }
+  const child = fork(new URL('neighbour-process.ts', import.meta.url), [JSON.stringify(given)], {
+    execArgv: ['--import', 'tsx'],
   })
-  worker.on('error', () => undefined)
-  const close = async () => void (await worker.terminate())
-  lab.defer(close)
+  child.on('error', () => undefined)
+  lab.defer(() => child.kill('SIGKILL'))
   const measureWhile = async (work: () => Promise<unknown>): Promise<NeighbourTiming> => {
-    worker.postMessage('begin')
+    child.send('begin')
     await work()
-    const told = once(worker, 'message', { signal: AbortSignal.timeout(answerWithinMs) })
-    worker.postMessage('end')
+    const told = once(child, 'message', { signal: AbortSignal.timeout(answerWithinMs) })
+    child.send('end')
     return ((await told) as [NeighbourTiming])[0]
   }
   await sleep(1_500)
-  return { measureWhile, measureQuiet: (seconds) => measureWhile(() => sleep(seconds * 1_000)), close }
+  return { measureWhile, measureQuiet: (seconds) => measureWhile(() => sleep(seconds * 1_000)) }
 }
 
 const ms = (value: number): string => `${value.toFixed(0)} ms`
 const refused = ({ refusals }: NeighbourTiming): string =>
-  Object.entries(refusals).map(([name, count]) => `${name}: ${count}`).join(', ')
+  Object.entries(refusals)
+    .map(([name, count]) => `${name}: ${count}`)
+    .join(', ')
 
 export const timingText = (timing: NeighbourTiming): string =>
   `${timing.count} requests, p50 ${ms(timing.p50)}, p99 ${ms(timing.p99)}, max ${ms(timing.max)}` +

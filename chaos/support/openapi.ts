@@ -63,7 +63,7 @@ const depthMax = 6
 const faults: readonly unknown[] = [null, '', -1, 1e9, true, [], {}, 'x'.repeat(300), '\u0000', "' or 1=1 --", '../..']
 
 /** A value of the schema, most of the time. */
-export const createMaker = (document: ApiDocument, random: Random, valueOf: ValueSource, faultShare: number) => {
+export const createMaker = (document: ApiDocument, random: Random, knownOf: ValueSource, faultShare: number) => {
   const resolve = (schema: Schema): Schema => {
     const name = schema.$ref?.split('/').at(-1)
     return name === undefined ? schema : (document.components.schemas[name] ?? {})
@@ -87,7 +87,7 @@ export const createMaker = (document: ApiDocument, random: Random, valueOf: Valu
   const make = (given: Schema, name: string, depth = 0): unknown => {
     if (random.chance(faultShare)) return random.pick(faults)
     const schema = resolve(given)
-    const known = valueOf(name)
+    const known = knownOf(name)
     if (known !== undefined && schema.type !== 'object' && schema.type !== 'array') return known
     if (schema.const !== undefined) return schema.const
     if (schema.enum !== undefined) return random.pick(schema.enum)
@@ -97,7 +97,8 @@ export const createMaker = (document: ApiDocument, random: Random, valueOf: Valu
       const count = depth > depthMax ? 0 : Math.max(schema.minItems ?? 0, random.below(3))
       return Array.from({ length: count }, () => make(schema.items ?? {}, name, depth + 1))
     }
-    if (schema.type === 'object' || schema.properties !== undefined) return depth > depthMax ? {} : objectOf(schema, depth)
+    if (schema.type === 'object' || schema.properties !== undefined)
+      return depth > depthMax ? {} : objectOf(schema, depth)
     return scalarOf(schema)
   }
   return make

@@ -34,5 +34,8 @@ export const readMemories = async (tenant: Tenant, agent: string): Promise<reado
   const path = `/v1/agents/${agent}`
   if ((await tenant.ask({ path })).status === 404) return []
   const { text } = await readWell(tenant, `${path}/memories/export`)
-  return text.split('\n').filter((line) => line.trim() !== '').map(fieldsOf)
+  return text
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map(fieldsOf)
 }

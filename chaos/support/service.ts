@@ -1,12 +1,13 @@
 /** One process of the service, started and killed as operators and kernels do, with what is needed to look at it. */
-import { readFile, stat, writeFile } from 'node:fs/promises'
-import { type ChildProcess } from 'node:child_process'
-import { createProcesses, endOf, hasEnded, type Running } from '../../test/support/service-process.ts'
+
+import type { ChildProcess } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { type createProcesses, endOf, hasEnded, type Running } from '../../test/support/service-process.ts'
 import { queryAs } from './cluster.ts'
 import { type Answer, type Asked, createDoor, type Fields, textAt } from './door.ts'
 import { waitUntil } from './wait.ts'
 
-type Processes = ReturnType<typeof createProcesses>
+export type Processes = Pick<ReturnType<typeof createProcesses>, 'start'>
 
 export type ServiceOptions = {
   readonly env?: Readonly<Record<string, string>>
@@ -82,7 +83,11 @@ const readResident = async (pid: number): Promise<number> => {
 
 const readStopsOf = async (file: string, from: number) => {
   const bytes = await readFile(file)
-  const lines = bytes.subarray(from).toString().split('\n').filter((line) => line !== '')
+  const lines = bytes
+    .subarray(from)
+    .toString()
+    .split('\n')
+    .filter((line) => line !== '')
   return { stops: lines.map((line) => JSON.parse(line) as LoopStop), to: bytes.length }
 }
 
@@ -140,9 +145,3 @@ export const createService = (processes: Processes, place: ServicePlace): Servic
     },
   }
 }
-
-/** As many tenants as names. */
-export const makeTenants = (service: Service, ...names: readonly string[]): Promise<readonly Tenant[]> =>
-  Promise.all(names.map((name) => service.makeTenant(name)))
-
-export const fileSize = async (path: string): Promise<number> => (await stat(path).catch(() => ({ size: 0 }))).size

@@ -15,7 +15,10 @@ export const createTally = (): Tally => {
     toString: () =>
       counts.size === 0
         ? 'none'
-        : [...counts].sort(([, one], [, other]) => other - one).map(([name, count]) => `${name}: ${count}`).join(', '),
+        : [...counts]
+            .sort(([, one], [, other]) => other - one)
+            .map(([name, count]) => `${name}: ${count}`)
+            .join(', '),
   }
 }
 

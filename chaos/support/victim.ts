@@ -24,10 +24,14 @@ const must = (answer: Answer): Answer => {
 }
 
 const idPattern = /\b(?:mem|msg|stp|ses|edt|edi|key|rew|evt|ers|run|aud|era|rwd)_[0-9a-f]{32}\b/g
-const commonWords = 'harbour lantern quokka ledger'
+/** Stand in its texts too, and are what others search for. */
+export const commonWords = 'harbour lantern quokka ledger'
 
 /** What a session of it goes through: all tools, an edit, a reward. */
-const live = async (tenant: Tenant, { agent, session, text }: { agent: string; session: string; text: () => string }) => {
+const live = async (
+  tenant: Tenant,
+  { agent, session, text }: { agent: string; session: string; text: () => string },
+) => {
   const answers: Answer[] = []
   const ask = async (path: string, body: object, headers: Readonly<Record<string, string>> = {}) => {
     const answer = must(await tenant.ask({ path, body, headers }))
@@ -39,11 +43,18 @@ const live = async (tenant: Tenant, { agent, session, text }: { agent: string; s
   const messages = Array.from({ length: 6 }, () => ({ role: 'user', content: `${text()} ${text()} ${text()}` }))
   await ask(`${path}/messages`, { messages }, { 'idempotency-key': `shared-${session}-append` })
   await ask(`${path}/tools/add_memory`, { content: text() }, { 'idempotency-key': `shared-${session}-add` })
-  for (let at = 0; at < 4; at += 1) await ask(`/v1/agents/${agent}/memories`, { content: text(), metadata: { label: text() } })
+  for (let at = 0; at < 4; at += 1)
+    await ask(`/v1/agents/${agent}/memories`, { content: text(), metadata: { label: text() } })
   await ask(`${path}/tools/retrieve_memory`, { query: text() })
   await tenant.ask({ path: `${path}/tools/summary_context`, body: { span: 4 } }).then((answer) => answers.push(answer))
   await ask(`${path}/tool_calls`, {
-    tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'Add_memory', arguments: JSON.stringify({ content: text() }) } }],
+    tool_calls: [
+      {
+        id: 'call_1',
+        type: 'function',
+        function: { name: 'Add_memory', arguments: JSON.stringify({ content: text() }) },
+      },
+    ],
     append: true,
   })
   await ask(`${path}/rewards`, { key: 'outcome', value: 1 })
@@ -74,7 +85,9 @@ export const makeVictim = async (service: Service, random: Random): Promise<Vict
   const text = () => `${canary} ${commonWords} ${random.words(4)}`
   const agents = [`victim:${random.hex(6)}`, `victim-two:${random.hex(6)}`]
   const sessions = agents.map((agent) => `talk-${agent.replace(':', '-')}`)
-  const lived = await Promise.all(agents.map((agent, place) => live(tenant, { agent, session: sessions[place] ?? '', text })))
+  const lived = await Promise.all(
+    agents.map((agent, place) => live(tenant, { agent, session: sessions[place] ?? '', text })),
+  )
   const lists = await Promise.all(
     agents.flatMap((agent, place) => listsOf(agent, sessions[place] ?? '').map((path) => tenant.ask({ path }))),
   )

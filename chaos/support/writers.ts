@@ -43,14 +43,22 @@ export const startWriters = async (options: WritersOptions): Promise<Writers> =>
     const found = countWrites(book, await readStored(tenant, places))
     const replays = await checkReplays(tenant, book, random)
     const wrong: readonly Finding[] =
-      book.wrong.length === 0 ? [] : [{ guarantee: 'honest answers', what: `refused for good: ${someOf(new Set(book.wrong))}` }]
+      book.wrong.length === 0
+        ? []
+        : [{ guarantee: 'honest answers', what: `refused for good: ${someOf(new Set(book.wrong))}` }]
     return {
       figures: [
         { what: 'acknowledged', value: String(book.acknowledged.length) },
         { what: 'never answered, tries', value: String(book.unanswered) },
         { what: 'refused, tries', value: String(book.refusals) },
-        { what: 'lost, double, phantom', value: `${found.lost.length}, ${found.double.length}, ${found.phantom.length}` },
-        { what: 'sent again, with the same answer', value: `${replays.count - replays.findings.length} of ${replays.count}` },
+        {
+          what: 'lost, double, phantom',
+          value: `${found.lost.length}, ${found.double.length}, ${found.phantom.length}`,
+        },
+        {
+          what: 'sent again, with the same answer',
+          value: `${replays.count - replays.findings.length} of ${replays.count}`,
+        },
         { what: 'slowest answer', value: `${Math.round(book.slowestMs)} ms, ${book.slowestKind}` },
       ],
       findings: [...findingsOf(found), ...replays.findings, ...wrong],
