@@ -1,6 +1,6 @@
 /** Two processes on one database, both written to at once: together never above a tenant's quota. */
 import type { ChaosContext, Finding, Outcome, Scenario } from '../scenario.ts'
-import { databaseUrlOf } from '../support/cluster.ts'
+import { secondProcessSettings } from '../support/cluster.ts'
 import type { Asked } from '../support/door.ts'
 import type { Random } from '../support/random.ts'
 import type { Service, Tenant } from '../support/service.ts'
@@ -70,9 +70,8 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
   const { lab, seconds, signal } = context
   const env = await startEmbeddings(lab)
   const one = await lab.start({ env })
-  const two = await lab.start({
-    env: { ...env, AGEMEM_DATABASE_URL: await databaseUrlOf(one.dataDir), AGEMEM_OPERATOR_KEY: one.operatorKey },
-  })
+  const second = { ...(await secondProcessSettings(one.dataDir)), AGEMEM_OPERATOR_KEY: one.operatorKey }
+  const two = await lab.start({ env: { ...env, ...second } })
   const findings: Finding[] = []
   const figures: { what: string; value: string }[] = []
   const endMs = performance.now() + seconds * 1_000

@@ -1,4 +1,5 @@
 /** The embedded database of a service, looked at from outside: its processes, and its tables as the superuser. */
+import { randomBytes } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -52,12 +53,20 @@ export const signalDatabase = async (
   return true
 }
 
-const superuserUrlOf = async (dataDir: string): Promise<string> => {
+const superuser = 'agemem'
+
+type Login = { readonly name: string; readonly password: string }
+
+const urlOf = async (dataDir: string, { name, password }: Login): Promise<string> => {
   const postmaster = await readPostmaster(dataDir)
   if (postmaster === null) throw new Error(`No database runs on ${dataDir}.`)
-  const password = (await readFile(join(dataDir, 'postgres', 'agemem-password'), 'utf8')).trim()
   const host = encodeURIComponent(postmaster.socketDir)
-  return `postgresql://agemem:${password}@/${database}?host=${host}&port=${port}&sslmode=disable`
+  return `postgresql://${name}:${password}@/${database}?host=${host}&port=${port}&sslmode=disable`
+}
+
+const superuserUrlOf = async (dataDir: string): Promise<string> => {
+  const password = (await readFile(join(dataDir, 'postgres', 'agemem-password'), 'utf8')).trim()
+  return urlOf(dataDir, { name: superuser, password })
 }
 
 /** One statement as the superuser, on a connection of its own. */
@@ -80,8 +89,15 @@ export const queryAs = async <Row extends object>(
   }
 }
 
-/** The superuser's login, for a second process of the service on the same database. */
-export const databaseUrlOf = superuserUrlOf
+/** For a second process of the service on the same database: a login without rights, beside the one that migrates. */
+export const secondProcessSettings = async (dataDir: string): Promise<Record<string, string>> => {
+  const login = { name: 'chaos_service', password: randomBytes(16).toString('hex') }
+  await queryAs(dataDir, `create role ${login.name} login password '${login.password}'`)
+  return {
+    AGEMEM_DATABASE_URL: await urlOf(dataDir, login),
+    AGEMEM_DATABASE_OWNER_URL: await superuserUrlOf(dataDir),
+  }
+}
 
 /** Deadlocks that the database has broken since it began to count. */
 export const countDeadlocks = async (dataDir: string): Promise<number> => {

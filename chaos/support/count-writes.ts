@@ -65,7 +65,7 @@ export const findingsOf = ({ lost, double, phantom }: Count): readonly Finding[]
     items.length === 0 ? [] : [{ guarantee, what: `${items.length} ${what}: ${someOf(items)}` }],
   )
 
-const replaysMax = 60
+const replaysMax = 25
 
 /** An answer without what tells of the moment at which it was given. */
 const lasting = (text: string): string =>

@@ -12,6 +12,7 @@ import { sleep } from './wait.ts'
 
 const exec = promisify(execFile)
 const stopMs = 25_000
+const stopTries = 6
 
 export type Lab = {
   /** A service of its own with an embedded database, unless the settings say otherwise. */
@@ -42,10 +43,10 @@ const stopService = async (service: Service): Promise<void> => {
     if (!hasEnded(child)) process.kill(-(child.pid ?? 0), 'SIGKILL')
     await endOf(child)
   }
-  if (await signalDatabase(service.dataDir, 'SIGINT')) {
+  // A service that was killed leaves its server running, and one that was killed early may have just launched it.
+  for (let tries = 0; tries < stopTries && (await signalDatabase(service.dataDir, 'SIGINT')); tries += 1)
     await sleep(500)
-    await signalDatabase(service.dataDir, 'SIGKILL', 'all')
-  }
+  await signalDatabase(service.dataDir, 'SIGKILL', 'all')
 }
 
 export const createLab = (): Lab => {
@@ -65,12 +66,12 @@ export const createLab = (): Lab => {
     const hookFolder = await makeFolder()
     const files = { loop: join(hookFolder, 'loop'), clock: join(hookFolder, 'clock') }
     for (const file of Object.values(files)) await writeFile(file, '')
-    const begin: Processes['start'] = async (launch) => {
+    const launch: Processes['launch'] = (launching) => {
       if (closing !== null) throw new Error('The run is being broken off.')
-      return processes.start(launch)
+      return processes.launch(launching)
     }
     const service = createService(
-      { start: begin },
+      { launch },
       {
         ...options,
         dataDir,

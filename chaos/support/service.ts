@@ -2,12 +2,12 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
-import { type createProcesses, endOf, hasEnded, type Running } from '../../test/support/service-process.ts'
+import { type createProcesses, endOf, hasEnded, type Launched } from '../../test/support/service-process.ts'
 import { queryAs } from './cluster.ts'
 import { type Answer, type Asked, createDoor, type Fields, textAt } from './door.ts'
 import { waitUntil } from './wait.ts'
 
-export type Processes = Pick<ReturnType<typeof createProcesses>, 'start'>
+export type Processes = Pick<ReturnType<typeof createProcesses>, 'launch'>
 
 export type ServiceOptions = {
   readonly env?: Readonly<Record<string, string>>
@@ -53,6 +53,10 @@ export type ServicePlace = ServiceOptions & {
   readonly files: { readonly loop: string; readonly clock: string }
 }
 
+const startMs = 120_000
+/** Port 9 is that of nobody. */
+const nowhere = 'http://127.0.0.1:9'
+
 export const everyScope = [
   ...['memory:read', 'memory:write', 'session:read', 'session:write', 'policy:run', 'trajectory:read'],
   ...['trajectory:write', 'rollout:run', 'keys:manage', 'usage:read', 'audit:read'],
@@ -93,16 +97,20 @@ const readStopsOf = async (file: string, from: number) => {
 
 export const createService = (processes: Processes, place: ServicePlace): Service => {
   const { dataDir, operatorKey, files } = place
-  let running: Running | null = null
-  const current = (): Running => {
-    if (running === null) throw new Error('It has not been started.')
-    return running
+  let launched: Launched | null = null
+  const current = (): Launched => {
+    if (launched === null) throw new Error('It has not been started.')
+    return launched
   }
-  const door = createDoor(() => current().url, { connectionsMax: place.connectionsMax ?? 64 })
+  const urlOf = (): string => /listening on (\S+)/.exec(current().output())?.[1] ?? nowhere
+  const door = createDoor(urlOf, { connectionsMax: place.connectionsMax ?? 64 })
   const operator = (asked: Asked) => door.ask({ key: operatorKey, ...asked })
 
   const begin = async (): Promise<void> => {
-    running = await processes.start({ env: environmentOf(place) })
+    const one = processes.launch({ env: environmentOf(place) })
+    launched = one
+    await waitUntil(() => hasEnded(one.child) || urlOf() !== nowhere, { withinMs: startMs, everyMs: 20 })
+    if (urlOf() === nowhere) throw new Error(`the service did not start: ${one.output().slice(-500)}`)
   }
   const keyOf = async (tenantId: string, body: object) => {
     const path = `/v1/admin/tenants/${tenantId}/keys`
@@ -111,14 +119,14 @@ export const createService = (processes: Processes, place: ServicePlace): Servic
 
   return {
     get url() {
-      return current().url
+      return urlOf()
     },
     get child() {
       return current().child
     },
     dataDir,
     operatorKey,
-    output: () => running?.output() ?? '',
+    output: () => launched?.output() ?? '',
     begin,
     kill: async () => {
       const { child } = current()

@@ -11,7 +11,7 @@ const figureOf = ({ figures }: Outcome, name: string): number =>
   Number(figures.find(({ what }) => what.startsWith(name))?.value)
 
 // Each starts a service, and one starts it twice: the runner's limit is for tests that start none.
-describe('chaos, in short', { timeout: 120_000 }, () => {
+describe('chaos, in short', { timeout: 180_000 }, () => {
   let lab: Lab
   beforeEach(() => {
     lab = createLab()
