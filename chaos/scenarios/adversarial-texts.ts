@@ -16,6 +16,8 @@ const stopMsMax = 100
 /** Stops of less are told apart from nothing by the machine alone. */
 const toldFromMs = 60
 const restMs = 60
+/** A stop of this length is no accident, and not worth another. */
+const sureFromMs = 1_000
 
 type DoorOf = { readonly what: string; ask(hard: HardText, serial: number): readonly Asked[] }
 
@@ -139,6 +141,14 @@ const createTrier = (service: Service, tenant: Tenant, firstByte: number) => {
   return { tryOne, statuses, wrong }
 }
 
+/** What a text costs it costs each time; what the machine or the collector of garbage cost once is left out. */
+const tryTwice = async (tryIt: () => Promise<Seen>): Promise<Seen> => {
+  const first = await tryIt()
+  if (first.stopMs <= stopMsMax || first.stopMs > sureFromMs) return first
+  const second = await tryIt()
+  return second.stopMs < first.stopMs ? second : first
+}
+
 const shuffled = (items: readonly HardText[], { random }: ChaosContext): readonly HardText[] =>
   items
     .map((item) => [random.below(1e9), item] as const)
@@ -171,7 +181,7 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
     for (const hard of shuffled(hardTexts, context))
       for (const door of doors) {
         if (performance.now() > endMs || signal.aborted) return
-        seen.push(await tryOne(door, hard))
+        seen.push(await tryTwice(() => tryOne(door, hard)))
         if (seen.length % 25 === 0)
           say(`${seen.length} of ${wanted}, longest stop ${Math.max(...seen.map(({ stopMs }) => stopMs))} ms`)
       }
