@@ -136,10 +136,10 @@ describe('tenants and keys', () => {
     const { key: colleague } = await test.makeKey({ tenantId })
     const send = (by: string) =>
       ask(by, 'POST /v1/keys', { payload: { name: 'a', scopes: ['usage:read'] }, headers: once('k') })
-    expect((await send(key)).statusCode).toBe(201)
-    const refused = await send(colleague)
-    expect(codeOf(refused)).toEqual([422, 'idempotency.key_reused'])
-    expect(refused.data.key).toBeUndefined()
+    const [first, other] = [await send(key), await send(colleague)]
+    expect(other.statusCode).toBe(201)
+    expect([other.data.key_id, other.data.key]).not.toEqual([first.data.key_id, first.data.key])
+    expect((await ask(key, 'GET /v1/keys')).json().data).toHaveLength(4)
   })
 
   it('keys are listed without the keys themselves, page by page', async () => {
@@ -270,7 +270,6 @@ describe('tenants and keys', () => {
     const first = await add()
     expect((await add()).statusCode).toBe(429)
     await ask(key, `DELETE /v1/agents/a/memories/${first.data.memory_id}`, { headers: { 'if-match': '*' } })
-    test.modules.clock.advance(6_000)
     expect((await add()).statusCode).toBe(201)
   })
 
