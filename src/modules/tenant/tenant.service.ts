@@ -2,17 +2,18 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Database, TenantTransaction } from '../../ports/database.ts'
-import { type Caller, type IdempotencyClaim, tenantScopes } from '../../shared/caller.ts'
+import { type Caller, tenantScopes } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertAuditEvent, listAuditEvents } from './audit.repository.ts'
 import { insertKey } from './key.repository.ts'
-import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
+import { ensureNotOver, makeKeyOnce } from './key-maker.ts'
 import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.ts'
 import { dayOf } from './model-tokens.ts'
 import { readModelUsage } from './model-usage.repository.ts'
+import { makerOf, type OperatorAction } from './operator-action.ts'
 import { fromRetentionBody, toRetentionBody } from './retention-body.ts'
 import { tenantExists, tenantNotActive, tenantNotFound } from './tenant.errors.ts'
 import {
@@ -42,15 +43,6 @@ import {
   type Usage,
 } from './tenant-types.ts'
 
-/** Who acts for the operator, for the audit; with an Idempotency-Key and the operator's key where it may be a retry. */
-export type OperatorAction = {
-  readonly actor: string
-  readonly requestId: string
-  readonly signal?: AbortSignal
-  readonly idempotency?: IdempotencyClaim | null
-  readonly secret?: string
-}
-
 export type FirstTenant = { readonly tenantKey: string | null; readonly operatorKey: string | null }
 
 export type TenantServiceOptions = {
@@ -68,19 +60,6 @@ export type TenantServiceOptions = {
 export type TenantService = ReturnType<typeof createTenantService>
 
 const deletionsMax = 1_000
-
-/** The operator as a caller within one tenant, where its Idempotency-Keys have a space of their own. */
-const makerOf = ({ actor, requestId, signal, idempotency, secret }: OperatorAction, tenantId: string): KeyMaker => ({
-  tenantId,
-  actor,
-  requestId,
-  scopes: [],
-  agentIds: null,
-  signal: signal ?? new AbortController().signal,
-  keySpace: 'operator',
-  idempotency: idempotency ?? null,
-  secret: secret ?? '',
-})
 
 export const createTenantService = (options: TenantServiceOptions) => {
   const { database, idempotency, createId, logger, eraseAgents, onChange } = options
