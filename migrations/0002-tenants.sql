@@ -7,10 +7,13 @@ create table tenant (
   memories_max bigint check (memories_max >= 0),
   stored_bytes_max bigint check (stored_bytes_max >= 0),
   model_tokens_per_day_max bigint check (model_tokens_per_day_max >= 0),
+  -- How long is kept what nobody deletes, as sessions_days and the like; what is absent is kept for ever.
+  retention jsonb not null default '{}',
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now()
 );
 create index tenant_deleting on tenant (tenant_id) where status = 'deleting';
+create index tenant_retaining on tenant (tenant_id) where status = 'active' and retention <> '{}';
 
 create table api_key (
   tenant_id text not null,
@@ -27,6 +30,8 @@ create table api_key (
   retires_at timestamptz,
   revoked_at timestamptz,
   rotated_from text,
+  -- Whose Idempotency-Keys it continues: its own, or those of the first key that it descends from by rotation.
+  key_space text not null,
   primary key (tenant_id, key_id)
 );
 create index api_key_by_hash on api_key (tenant_id, key_hash);
@@ -37,11 +42,14 @@ create table audit_event (
   actor text not null,
   action text not null,
   target text not null,
+  -- The agents that it is about and no others; null: the whole tenant.
+  agent_ids text[],
   details jsonb not null default '{}',
   request_id text not null,
   created_at timestamptz not null default now(),
   primary key (tenant_id, audit_event_id)
 );
+create index audit_event_by_creation on audit_event (tenant_id, created_at);
 
 -- What this installation knows about itself: one row.
 create table installation (
@@ -65,21 +73,37 @@ create table installation (
 insert into installation default values;
 grant select, update on installation to agemem_app;
 
+-- What was answered under an Idempotency-Key. Each API key has a space of its own for them, which its successors share.
 create table idempotency_key (
   tenant_id text not null,
+  key_space text not null,
   idempotency_key text not null,
   -- SHA-256 of method, path and body: the same key with another request is a mistake of the client.
   request_hash bytea not null,
   -- So that an erased agent leaves no stored answer behind.
   agent_id text,
-  -- What the operation returned; the route renders it again.
-  body json not null,
+  -- What the operation returned; the route renders it again. Null: it showed a memory that was deleted since.
+  body json,
   created_at timestamptz not null default now(),
   expires_at timestamptz not null,
-  primary key (tenant_id, idempotency_key)
+  bytes bigint not null generated always as
+    (octet_length(idempotency_key) + coalesce(octet_length(body::text), 0)) stored,
+  primary key (tenant_id, key_space, idempotency_key)
 );
 create index idempotency_key_by_expiry on idempotency_key (expires_at);
+create index idempotency_key_by_creation on idempotency_key (tenant_id, created_at);
 create index idempotency_key_by_agent on idempotency_key (tenant_id, agent_id);
+
+-- The memories that a stored answer shows, so that it goes with any of them.
+create table answer_memory (
+  tenant_id text not null,
+  key_space text not null,
+  idempotency_key text not null,
+  memory_id text not null,
+  primary key (tenant_id, key_space, idempotency_key, memory_id),
+  foreign key (tenant_id, key_space, idempotency_key) references idempotency_key on delete cascade
+);
+create index answer_memory_by_memory on answer_memory (tenant_id, memory_id);
 
 -- A key is believed for a moment after its tenant's deletion has begun, and requests may be under way. What a tenant
 -- begins with, an agent or a key, can come into being only while the tenant is active: the lock makes the deletion wait
@@ -99,3 +123,4 @@ call isolate_by_tenant('tenant');
 call isolate_by_tenant('api_key');
 call isolate_by_tenant('audit_event');
 call isolate_by_tenant('idempotency_key');
+call isolate_by_tenant('answer_memory');

@@ -23,7 +23,6 @@ create table agent (
   lease_until timestamptz,
   memory_count bigint not null default 0,
   memory_tokens bigint not null default 0,
-  stored_bytes bigint not null default 0,
   -- Memories whose words are counted in agent_term.
   document_count bigint not null default 0,
   session_count bigint not null default 0,
@@ -60,6 +59,8 @@ create table memory (
   created_at timestamptz not null,
   updated_at timestamptz not null,
   expires_at timestamptz,
+  bytes bigint not null generated always as (octet_length(content) + coalesce(octet_length(memory_type), 0)
+    + coalesce(octet_length(source_id), 0) + case when metadata = '{}' then 0 else octet_length(metadata::text) end) stored,
   primary key (tenant_id, agent_id, memory_id)
 );
 create index memory_by_creation on memory (tenant_id, agent_id, created_at, memory_id);
@@ -79,6 +80,8 @@ create table memory_version (
   metadata jsonb not null,
   changed_by text not null,
   created_at timestamptz not null,
+  bytes bigint not null generated always as (octet_length(content) + coalesce(octet_length(memory_type), 0)
+    + case when metadata = '{}' then 0 else octet_length(metadata::text) end) stored,
   primary key (tenant_id, agent_id, memory_id, version)
 );
 
@@ -126,6 +129,7 @@ create table erasure (
   completed_at timestamptz,
   primary key (tenant_id, erasure_id)
 );
+create index erasure_by_completion on erasure (tenant_id, completed_at);
 create index erasure_pending on erasure (requested_at) where status = 'pending';
 
 -- A memory with how far the index is with it. As the invoker, so row level security holds.

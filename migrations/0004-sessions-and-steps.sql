@@ -8,6 +8,8 @@ create table session (
   -- The compare-and-swap of the context: every change of it raises the version by one.
   context_version bigint not null default 0,
   context_tokens bigint not null default 0,
+  -- What a read of the whole context takes, kept by the triggers of message.
+  context_bytes bigint not null default 0,
   budget_tokens bigint not null,
   next_sequence bigint not null default 0,
   next_step bigint not null default 0,
@@ -17,8 +19,11 @@ create table session (
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
   closed_at timestamptz,
+  bytes bigint not null generated always as (case when metadata = '{}' then 0 else octet_length(metadata::text) end
+    + case when options = '{}' then 0 else octet_length(options::text) end) stored,
   primary key (tenant_id, session_id)
 );
+create index session_by_change on session (tenant_id, updated_at);
 create index session_by_agent on session (tenant_id, agent_id, session_id);
 
 create table message (
@@ -46,10 +51,14 @@ create table message (
   -- The context version that this message came in with.
   entered_version bigint not null,
   created_at timestamptz not null default now(),
+  bytes bigint not null generated always as (octet_length(content) + coalesce(octet_length(name), 0)
+    + coalesce(octet_length(tool_calls::text), 0) + coalesce(octet_length(tool_call_id), 0)
+    + case when recalled_memories = '[]' then 0 else octet_length(recalled_memories::text) end) stored,
   primary key (tenant_id, session_id, message_id)
 );
 create unique index message_by_sequence on message (tenant_id, session_id, sequence);
 create index message_in_context on message (tenant_id, session_id, context_position) where state = 'in_context';
+create index message_by_edit on message (tenant_id, session_id, edit_id) where edit_id is not null;
 
 create table context_edit (
   tenant_id text not null,
@@ -68,9 +77,12 @@ create table context_edit (
   details jsonb not null,
   undone_by text,
   created_at timestamptz not null default now(),
+  bytes bigint not null generated always as (octet_length(removed::text) + octet_length(details::text)
+    + 36 * (cardinality(restored_message_ids) + cardinality(added_message_ids))) stored,
   primary key (tenant_id, session_id, edit_id)
 );
 create unique index context_edit_by_version on context_edit (tenant_id, session_id, context_version);
+create index context_edit_by_creation on context_edit (tenant_id, created_at);
 
 -- One policy turn, or one call by whichever door, with what it saw, said and changed.
 create table step (
@@ -105,10 +117,17 @@ create table step (
   finish_reason text,
   sampling jsonb,
   usage jsonb,
+  bytes bigint not null generated always as (coalesce(octet_length(think), 0) + coalesce(octet_length(answer), 0)
+    + case when violations = '[]' then 0 else octet_length(violations::text) end
+    + coalesce(octet_length(situation::text), 0) + 36 * coalesce(cardinality(prompt_message_ids), 0)
+    + coalesce(octet_length(client_tools::text), 0) + coalesce(octet_length(output), 0)
+    + 4 * coalesce(cardinality(prompt_token_ids), 0) + 12 * coalesce(cardinality(token_ids), 0)
+    + coalesce(octet_length(sampling::text), 0) + coalesce(octet_length(usage::text), 0)) stored,
   check (coalesce(cardinality(token_ids), -1) = coalesce(cardinality(logprobs), -1)),
   primary key (tenant_id, session_id, step_id)
 );
 create unique index step_by_order on step (tenant_id, session_id, step_order);
+create index step_by_creation on step (tenant_id, created_at);
 
 -- Every reward that was ever attached; the one with the highest order counts of a key.
 create table reward (
@@ -122,6 +141,7 @@ create table reward (
   parts jsonb not null default '{}',
   attached_by text not null,
   created_at timestamptz not null default now(),
+  bytes bigint not null generated always as (octet_length(reward_key) + octet_length(parts::text)) stored,
   primary key (tenant_id, session_id, reward_id)
 );
 create unique index reward_by_key on reward (tenant_id, session_id, reward_key, reward_order);
@@ -151,6 +171,8 @@ create table tool_call (
   result json,
   problem json,
   created_at timestamptz not null default now(),
+  bytes bigint not null generated always as (octet_length(name) + octet_length(arguments::text)
+    + coalesce(octet_length(result::text), 0) + coalesce(octet_length(problem::text), 0)) stored,
   primary key (tenant_id, session_id, step_id, ordinal)
 );
 

@@ -1,7 +1,7 @@
 -- The only statements that look across tenants. They run as agemem_system, whose column grants are the proof that no
 -- content passes: ids, clocks and counts is all it can read.
 grant select (tenant_id, name, status, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max,
-  created_at, updated_at) on tenant to agemem_system;
+  retention, created_at, updated_at) on tenant to agemem_system;
 grant select (tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, built_revision,
   build_goal, lease_token, lease_until, memory_count),
   update (lease_token, lease_until, indexed_revision, embedded_revision, built_revision, build_goal)
@@ -9,13 +9,13 @@ grant select (tenant_id, agent_id, space_id, revision, indexed_revision, embedde
 grant select (index_signature) on installation to agemem_system;
 grant select (tenant_id, agent_id, memory_id, expires_at) on memory to agemem_system;
 grant select (tenant_id, erasure_id, status, requested_at) on erasure to agemem_system;
-grant select (expires_at), delete on idempotency_key to agemem_system;
+grant select (tenant_id, expires_at) on idempotency_key to agemem_system;
 
 create policy system_reads on tenant for select to agemem_system using (true);
 create policy system_leases on agent to agemem_system using (true);
 create policy system_reads on memory for select to agemem_system using (true);
 create policy system_reads on erasure for select to agemem_system using (true);
-create policy system_purges on idempotency_key to agemem_system using (true);
+create policy system_reads on idempotency_key for select to agemem_system using (true);
 
 -- Leases the agent that was served longest ago among those whose words (or, when their words are up to date, whose
 -- vectors) the index lacks. The token fences: a holder whose lease ran out can no longer move the clock. Only for the
@@ -61,18 +61,27 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   select tenant_id from public.tenant where status = 'deleting' order by tenant_id limit row_limit
 $$;
 
-create function purge_idempotency_keys() returns bigint
-language sql security definer set search_path = pg_catalog, public, pg_temp as $$
-  with purged as (delete from public.idempotency_key where expires_at <= clock_timestamp() returning expires_at)
-  select count(*) from purged
+-- Tenants with stored answers whose time is over.
+create function find_expired_answers(row_limit integer) returns table (tenant_id text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select distinct expired.tenant_id from (
+    select tenant_id from public.idempotency_key where expires_at <= clock_timestamp() order by expires_at limit row_limit
+  ) as expired
+$$;
+
+create function find_retaining_tenants(after_tenant_id text, row_limit integer) returns table (tenant_id text)
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select tenant_id from public.tenant
+  where status = 'active' and retention <> '{}' and tenant_id > after_tenant_id order by tenant_id limit row_limit
 $$;
 
 create function list_tenants(after_tenant_id text, row_limit integer)
 returns table (tenant_id text, name text, status text, requests_per_second integer, memories_max bigint,
-  stored_bytes_max bigint, model_tokens_per_day_max bigint, created_at timestamptz, updated_at timestamptz)
+  stored_bytes_max bigint, model_tokens_per_day_max bigint, retention jsonb, created_at timestamptz,
+  updated_at timestamptz)
 language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
   select tenant_id, name, status, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max,
-    created_at, updated_at
+    retention, created_at, updated_at
   from public.tenant where tenant_id > after_tenant_id order by tenant_id limit row_limit
 $$;
 
@@ -154,8 +163,8 @@ declare
   signature text;
 begin
   foreach signature in array array['lease_agent(integer, boolean, text)', 'index_lag()', 'find_expired(integer)',
-    'find_pending_erasures(integer)', 'find_deleting_tenants(integer)', 'purge_idempotency_keys()',
-    'list_tenants(text, integer)',
+    'find_pending_erasures(integer)', 'find_deleting_tenants(integer)', 'find_expired_answers(integer)',
+    'find_retaining_tenants(text, integer)', 'list_tenants(text, integer)',
     'restart_clocks(integer)', 'restart_vectors()', 'begin_build(boolean)', 'adopt_build(integer)', 'release_leases()',
     'is_build_ready(boolean, bigint)', 'count_indexable_agents()', 'list_agent_clocks(text, text, integer)']
   loop

@@ -1,6 +1,7 @@
 /** Wires the modules over given ports; knows no driver. The service and the tests are put together by this alone. */
 import type { Logger } from 'pino'
 import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
+import { createRetention } from './modules/agent/retention.ts'
 import { type ChatService, createChatService } from './modules/chat/chat.service.ts'
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
@@ -11,6 +12,7 @@ import { createIndexKeeper, type IndexKeeper } from './modules/indexing/index-ke
 import { createIndexer, type Indexer } from './modules/indexing/indexer.ts'
 import { createReconciler, type Reconciler } from './modules/indexing/reconciler.ts'
 import { createMaintenance, type Maintenance } from './modules/memory/maintenance.ts'
+import { removeMemories } from './modules/memory/memory.repository.ts'
 import { createMemoryService, type MemoryService } from './modules/memory/memory.service.ts'
 import { createMemoryAdditions } from './modules/memory/memory-additions.ts'
 import { createMemorySearch, type MemorySearch } from './modules/memory/memory-search.service.ts'
@@ -22,7 +24,6 @@ import { createSessionService, type SessionService } from './modules/session/ses
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
 import { createMeteredModel } from './modules/tenant/metered-model.ts'
 import { createModelTokens, type ModelTokens } from './modules/tenant/model-tokens.ts'
-import { createQuotaGuard } from './modules/tenant/quota.ts'
 import { createTenantService, type TenantService } from './modules/tenant/tenant.service.ts'
 import { createContextTools } from './modules/tool/context-tools.ts'
 import { createMemoryTools } from './modules/tool/memory-tools.ts'
@@ -55,6 +56,7 @@ export type Parts = {
 
 export type Settings = {
   readonly budgetTokens: number
+  readonly contextBytesMax: number
   readonly topK: number
   /** Null: the embedder's own, as calibrated. */
   readonly filterThreshold: number | null
@@ -116,7 +118,6 @@ const extractive =
 export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const { database, vectorIndex, embedder, tokenizer, clock, createId, logger } = parts
   const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlHours * 3_600 })
-  const quota = createQuotaGuard({ database, clock })
   const modelTokens = createModelTokens({ database, clock, logger })
   const keys = createKeyService({ database, idempotency, clock, createId, cacheMs: settings.keyCacheMs })
   const indexer = createIndexer({
@@ -142,18 +143,18 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     idempotency,
     search,
     tokenizer,
-    quota,
     clock,
     createId,
     duplicateThreshold: () => settings.duplicateThreshold ?? embedder.thresholds.duplicate,
     onWrite,
   })
-  const memories = createMemoryService({ database, idempotency, tokenizer, quota, clock, additions })
+  const memories = createMemoryService({ database, idempotency, tokenizer, clock, additions })
   const agents = createAgentService({
     database,
     vectorIndex,
     createId,
     indexTimeoutMs: settings.indexTimeoutMs,
+    removeMemories,
     forgetTexts: (tenantId) => embedder.forget?.(tenantId),
   })
   const tenants = createTenantService({
@@ -165,7 +166,6 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     eraseAgents: agents.eraseAll,
     onChange: (tenantId) => {
       keys.forgetVerified()
-      quota.forget(tenantId)
       modelTokens.forget(tenantId)
     },
   })
@@ -176,6 +176,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     tokenizer,
     createId,
     summarize: summarizerOf({ model, tokenizer }, settings),
+    contextBytesMax: settings.contextBytesMax,
   })
   const memoryTools = createMemoryTools({ memories, search, contexts, tokenizer, createId, defaultTopK: settings.topK })
   const contextTools = createContextTools({
@@ -216,7 +217,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     agents,
     memories,
     search,
-    transfer: createMemoryTransfer({ database, tokenizer, quota, clock, createId, onWrite }),
+    transfer: createMemoryTransfer({ database, idempotency, tokenizer, clock, createId, onWrite }),
     sessions,
     contexts,
     tools,
@@ -241,6 +242,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       clock,
       finishErasure: agents.finishErasure,
       finishDeletions: tenants.finishDeletions,
+      holdRetention: createRetention({ database }),
       logger,
       intervalMs: settings.maintenanceIntervalMs,
       onPurge: onWrite,

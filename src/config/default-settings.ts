@@ -14,6 +14,14 @@ export const defaultSettings = {
     maximum: 10_000_000,
     doc: 'Context budget of a session where neither it nor its agent sets one.',
   }),
+  contextBytesMax: number({
+    name: 'AGEMEM_CONTEXT_BYTES_MAX',
+    unit: 'bytes',
+    default: 8_388_608,
+    minimum: 65_536,
+    maximum: 134_217_728,
+    doc: 'Most that one context may hold, 256 bytes for each message beside its texts. Beyond it, it can only get smaller.',
+  }),
   topK: number({
     name: 'AGEMEM_TOP_K',
     unit: 'memories',

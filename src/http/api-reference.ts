@@ -7,6 +7,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifySchema, RouteOptions } from 'fastify'
 import { stringify } from 'yaml'
 import { type Access, type App, publicAccess } from './route.ts'
+import { problemResponse } from './route-schemas.ts'
 
 const tags = ['agents', 'memories', 'sessions', 'context', 'tools', 'policy', 'keys', 'usage', 'admin', 'process']
 
@@ -43,7 +44,8 @@ const idempotencyKey = {
   type: 'string',
   minLength: 1,
   maxLength: 255,
-  description: 'Makes a retry safe: the same key and body answer what the first request answered, for 24 hours.',
+  description:
+    'Makes a retry safe: the same key and body answer what the first request answered, for 24 hours. Each API key has its own.',
 }
 
 const isWrite = (access: Access): boolean =>
@@ -58,7 +60,12 @@ const completed = (schema: FastifySchema, { method, config }: RouteOptions): Fas
     ...schema,
     ...(access.kind === 'operator' ? { security: [{ operator_key: [] }] } : {}),
     ...(access.kind === 'tenant' ? { description: `Scope: \`${access.scope}\`.` } : {}),
-    ...(takesKey ? { headers: { ...headers, properties: { ...properties, 'idempotency-key': idempotencyKey } } } : {}),
+    ...(takesKey
+      ? {
+          headers: { ...headers, properties: { ...properties, 'idempotency-key': idempotencyKey } },
+          response: { ...(schema.response as object), 410: problemResponse(410) },
+        }
+      : {}),
   }
 }
 

@@ -93,6 +93,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     const caller: Caller = {
       tenantId: found.tenantId,
       actor: found.key.keyId,
+      keySpace: found.key.keySpace,
       scopes: found.key.scopes,
       agentIds: found.key.agentIds,
       requestId: request.id,

@@ -46,6 +46,7 @@ const reasons: Readonly<Record<number, string>> = {
   403: 'The key lacks the scope, or is bound to other agents.',
   404: 'There is no such thing, or it is not yours.',
   409: 'It is in another state than the request needs.',
+  410: 'What was answered under this Idempotency-Key named a memory that was deleted since.',
   412: 'The version in If-Match has passed.',
   413: 'The body is too large.',
   415: 'The content type is not accepted.',
@@ -58,7 +59,8 @@ const reasons: Readonly<Record<number, string>> = {
 
 const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }
 
-const problemResponse = (status: number) => ({
+/** The problem document under a status, as routes declare it. */
+export const problemResponse = (status: number) => ({
   description: reasons[status] ?? 'A problem.',
   ...([409, 429, 503].includes(status) ? { headers: retryAfter } : {}),
   content: { 'application/problem+json': { schema: { $ref: 'Problem' } } },

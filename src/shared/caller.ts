@@ -24,6 +24,8 @@ export type Caller = {
   readonly tenantId: string
   /** Key id, for audit and `changed_by`. */
   readonly actor: string
+  /** Whose Idempotency-Keys it continues, where its key is a successor; absent: its own. */
+  readonly keySpace?: string
   readonly scopes: readonly Scope[]
   /** Agents the key is bound to; null: every agent of the tenant. */
   readonly agentIds: readonly string[] | null
@@ -32,6 +34,9 @@ export type Caller = {
   readonly signal: AbortSignal
   readonly idempotency: IdempotencyClaim | null
 }
+
+/** Idempotency-Keys of two API keys never meet, but those of a key and its successors by rotation are the same. */
+export const keySpaceOf = ({ keySpace, actor }: Pick<Caller, 'keySpace' | 'actor'>): string => keySpace ?? actor
 
 /** Over REST the path says whose session a request is about; where headers say it, the claim has to cover them too. */
 export const withBoundClaim = (caller: Caller, binding: object): Caller => {

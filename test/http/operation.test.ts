@@ -58,7 +58,8 @@ describe('operating the service over HTTP', () => {
       sessions: 0,
       memories: 1,
       memory_tokens: expect.any(Number),
-      stored_bytes: expect.any(Number),
+      stored_bytes: 3,
+      bytes_by_kind: expect.objectContaining({ memories: 3, messages: 0, answers: 0 }),
       model_tokens_today: 0,
       quotas: { requests_per_second: null, memories: 5, stored_bytes: null, model_tokens_per_day: null },
     })
@@ -88,7 +89,7 @@ describe('operating the service over HTTP', () => {
     },
   )
 
-  it('the quota of stored bytes holds for memories that grow, by every door; those that shrink always may', async () => {
+  it('the quota of stored bytes holds for memories that change, by every door, with the versions that are kept', async () => {
     const http = createHttp(test, (await test.makeKey({ quotas: { storedBytesMax: 60 } })).key)
     await http.post('/v1/sessions', { agent_id: 'a', session_id: 's' })
     const memory_id = String((await http.post('/v1/agents/a/memories', { content: 'x'.repeat(50) })).data.memory_id)
@@ -102,13 +103,13 @@ describe('operating the service over HTTP', () => {
     expect(refused.map(codeOf)).toEqual(refused.map(() => [429, 'quota.stored_bytes']))
     expect((await http.get(url)).data.version).toBe(1)
     expectStatus(await http.patch(url, { content: 'short' }, anyVersion), 200)
-    test.modules.clock.advance(6_000)
-    expectStatus(await http.patch(url, { content: 'x'.repeat(40) }, anyVersion), 200)
-    expectStatus(await http.post('/v1/agents/a/memories', { content: 'y'.repeat(15) }), 201)
+    expect((await http.get('/v1/usage')).data.bytes_by_kind).toMatchObject({ memories: 5, memory_versions: 50 })
     expect(codeOf(await http.post(`${url}/revert`, { version: 1 }))).toEqual([429, 'quota.stored_bytes'])
+    expectStatus(await http.delete(url, anyVersion), 204)
+    expectStatus(await http.post('/v1/agents/a/memories', { content: 'y'.repeat(60) }), 201)
   })
 
-  it('an import that is sent again takes of the quota for what is missing alone', async () => {
+  it('M2: an import that is sent again takes of the quota once, and one with other lines is another request', async () => {
     const http = createHttp(test, (await test.makeKey({ quotas: { memoriesMax: 3 } })).key)
     const send = (lines: readonly object[]) =>
       http.post('/v1/agents/a/memories/import', lines.map((line) => JSON.stringify(line)).join('\n'), {
@@ -116,9 +117,10 @@ describe('operating the service over HTTP', () => {
         ...once('i'),
       })
     const lines = [{ content: 'One' }, { content: 'Two' }, { content: 'Three' }]
-    expectStatus(await send(lines.slice(0, 2)), 200)
-    expectStatus(await send(lines), 200)
-    expectStatus(await send(lines), 200)
+    const first = expectStatus(await send(lines), 200)
+    expect(expectStatus(await send(lines), 200).data).toEqual(first.data)
+    for (const other of [lines.slice(0, 2), [...lines, { content: 'Four' }], [...lines].reverse(), []])
+      expect(codeOf(await send(other))).toEqual([422, 'idempotency.key_reused'])
     expect((await http.get('/v1/usage')).data.memories).toBe(3)
   })
 

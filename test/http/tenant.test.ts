@@ -136,10 +136,61 @@ describe('tenants and keys', () => {
     const { key: colleague } = await test.makeKey({ tenantId })
     const send = (by: string) =>
       ask(by, 'POST /v1/keys', { payload: { name: 'a', scopes: ['usage:read'] }, headers: once('k') })
-    expect((await send(key)).statusCode).toBe(201)
-    const refused = await send(colleague)
-    expect(codeOf(refused)).toEqual([422, 'idempotency.key_reused'])
-    expect(refused.data.key).toBeUndefined()
+    const [first, other] = [await send(key), await send(colleague)]
+    expect(other.statusCode).toBe(201)
+    expect([other.data.key_id, other.data.key]).not.toEqual([first.data.key_id, first.data.key])
+    expect((await ask(key, 'GET /v1/keys')).json().data).toHaveLength(4)
+  })
+
+  it("M2: Idempotency-Keys of two API keys never meet, and a successor goes on with its predecessor's", async () => {
+    const { key: root, tenantId } = await test.makeKey()
+    const [a, b] = await Promise.all(['a', 'b'].map((agent) => test.makeKey({ tenantId, agentIds: [agent] })))
+    const add = (by: string, agent: string) =>
+      ask(by, `POST /v1/agents/${agent}/memories`, { payload: { content: `Of ${agent}` }, headers: once('1') })
+    for (const [made, agent] of [
+      [a, 'a'],
+      [b, 'b'],
+    ] as const) {
+      const first = await add(String(made?.key), agent)
+      expect([first.statusCode, (await add(String(made?.key), agent)).data]).toEqual([201, first.data])
+    }
+    const payload = { name: 'rotated', scopes: ['memory:write', 'memory:read'] }
+    const { data: old } = await ask(root, 'POST /v1/keys', { payload })
+    const before = await add(String(old.key), 'c')
+    const rotate = async (keyId: unknown) => (await ask(root, `POST /v1/keys/${keyId}/rotate`, { payload: {} })).data
+    const successor = await rotate(old.key_id)
+    for (const { key } of [successor, await rotate(successor.key_id)]) {
+      const retried = await add(String(key), 'c')
+      expect([retried.statusCode, retried.data]).toEqual([201, before.data])
+    }
+    expect((await ask(root, 'GET /v1/agents/c')).data.memory_count).toBe(1)
+  })
+
+  it('a key that is bound to agents sees the audit of keys of these agents, and their usage', async () => {
+    const { key: root, tenantId } = await test.makeKey()
+    const { key: bound } = await test.makeKey({ tenantId, agentIds: ['mine'] })
+    for (const agent_ids of [['mine'], ['theirs'], ['mine', 'theirs']])
+      await ask(root, 'POST /v1/keys', { payload: { name: agent_ids.join(), scopes: ['usage:read'], agent_ids } })
+    for (const agent of ['mine', 'theirs'])
+      await ask(root, `POST /v1/agents/${agent}/memories`, { payload: { content: agent } })
+    const events: Data[] = (await ask(bound, 'GET /v1/audit_events')).json().data
+    expect(events.map(({ details }) => (details as Data).name)).toEqual(['mine', 'test'])
+    expect((await ask(bound, 'GET /v1/usage')).data).toMatchObject({ agents: 1, memories: 1, stored_bytes: 4 })
+  })
+
+  it('the operator says how long is kept what nobody deletes; what is not given stays', async () => {
+    const retention = { sessions_days: 90, answers_hours: 2 }
+    const created = await operate('POST /v1/admin/tenants', { payload: { name: 'Kept', retention } })
+    const url = String(created.headers.location)
+    const rest = { steps_days: null, messages_days: null, audit_days: null }
+    expect(created.data.retention).toEqual({ ...retention, ...rest })
+    await operate(`PATCH ${url}`, { payload: { retention: { sessions_days: null, audit_days: 30 } } })
+    const changed = { sessions_days: null, answers_hours: 2, steps_days: null, messages_days: null, audit_days: 30 }
+    expect((await operate(`GET ${url}`)).data.retention).toEqual(changed)
+    const listed: Data[] = (await operate('GET /v1/admin/tenants?limit=200')).json().data
+    expect(listed.find(({ tenant_id }) => tenant_id === created.data.tenant_id)?.retention).toEqual(changed)
+    for (const wrong of [{ sessions_days: 0 }, { answers_hours: 25 }, { days: 1 }, { audit_days: 1.5 }])
+      expect((await operate(`PATCH ${url}`, { payload: { retention: wrong } })).statusCode).toBe(400)
   })
 
   it('keys are listed without the keys themselves, page by page', async () => {
@@ -270,7 +321,6 @@ describe('tenants and keys', () => {
     const first = await add()
     expect((await add()).statusCode).toBe(429)
     await ask(key, `DELETE /v1/agents/a/memories/${first.data.memory_id}`, { headers: { 'if-match': '*' } })
-    test.modules.clock.advance(6_000)
     expect((await add()).statusCode).toBe(201)
   })
 
@@ -319,11 +369,18 @@ describe('tenants and keys', () => {
     await ask(key, 'POST /v1/sessions', {
       payload: { agent_id: 'b', messages: [{ role: 'user', content: 'gone-with-the-tenant' }] },
     })
+    const names = { name: 'canary-key', scopes: ['usage:read'], agent_ids: ['canary-agent'] }
+    await ask(key, 'POST /v1/keys', { payload: names, headers: { 'x-request-id': 'canary-request' } })
+    await ask(key, 'POST /v1/agents/canary-agent/memories', { payload: { content: 'x' } })
+    await ask(key, 'DELETE /v1/agents/canary-agent')
     const deleted = await operate(`DELETE /v1/admin/tenants/${tenantId}`)
     expect([deleted.statusCode, deleted.data.status]).toEqual([202, 'deleting'])
     expect((await ask(key, 'GET /v1/usage')).statusCode).toBe(401)
     await expect.poll(async () => (await operate(`GET /v1/admin/tenants/${tenantId}`)).data.status).toBe('deleted')
-    expect(await dump(test.modules.url)).not.toContain('gone-with-the-tenant')
+    const left = await dump(test.modules.url)
+    for (const canary of ['gone-with-the-tenant', 'canary-']) expect(left).not.toContain(canary)
+    expect(left).toMatch(new RegExp(`erasure: .*${tenantId}.*memories`))
+    expect(left).toMatch(new RegExp(`audit_event: .*${tenantId}.*key.create`))
     const change = await operate(`PATCH /v1/admin/tenants/${tenantId}`, { payload: { name: 'back' } })
     expect(codeOf(change)).toEqual([409, 'tenant.not_active'])
     const payload = { name: 'a', scopes: ['usage:read'] }

@@ -49,6 +49,7 @@ export type TestModules = Modules & {
 
 export const testSettings: Settings = {
   budgetTokens: 8_192,
+  contextBytesMax: 8 * 1024 * 1024,
   topK: 3,
   filterThreshold: null,
   duplicateThreshold: null,

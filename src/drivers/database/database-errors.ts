@@ -14,6 +14,8 @@ const deadlineStates = new Set([
 
 /** Raised by the migrations' own trigger. */
 const tenantNotActiveState = 'AM001'
+/** Raised at the commit by the trigger that holds quotas; its message names the quota, its detail the limit. */
+const quotaState = 'AM002'
 
 /** Connection exceptions, resources, operator intervention: the server is away or on its way out. */
 const isUnavailableState = (state: string) => /^(08|53|57|58)/.test(state)
@@ -33,6 +35,17 @@ export const isRetryableTransactionError = (error: unknown): boolean => {
 
 const unavailable = (detail: string, cause: unknown) =>
   new AppError({ code: 'database.unavailable', status: 503, retryable: true, retryAfterSeconds: 1, detail, cause })
+
+const quotaExceeded = (error: { readonly message?: unknown; readonly detail?: unknown }): AppError => {
+  const isOfMemories = error.message === 'memories'
+  return new AppError({
+    code: isOfMemories ? 'quota.memories' : 'quota.stored_bytes',
+    status: 429,
+    retryAfterSeconds: 60,
+    detail: `The tenant's quota of ${error.detail} ${isOfMemories ? 'memories' : 'stored bytes'} is reached. Delete memories, erase agents, or ask the operator for more.`,
+    cause: error,
+  })
+}
 
 export const translateDatabaseError = (error: unknown): AppError => {
   if (isAppError(error)) return error
@@ -58,7 +71,14 @@ export const translateDatabaseError = (error: unknown): AppError => {
       detail: 'The tenant is being deleted, or is deleted.',
       cause: error,
     })
+  if (state === quotaState) return quotaExceeded(error as object)
   return brokenInvariant(`The database refused a statement (SQLSTATE ${state}).`, error)
+}
+
+/** The server answered the commit with a refusal: all of it is undone. */
+export const isRefusedCommit = (error: unknown): boolean => {
+  const state = stateOf(error)
+  return state !== undefined && !/^(08|53|57P|58|XX)/.test(state)
 }
 
 /** The commit was sent and no answer came: it may have happened, and a retry with an idempotency key tells. */

@@ -9,7 +9,12 @@ import type { Logger } from 'pino'
 import type { Database, SystemTransaction, TenantTransaction, TransactOptions } from '../../ports/database.ts'
 import { brokenInvariant } from '../../shared/errors.ts'
 import type { SqlStatement } from '../../shared/sql.ts'
-import { commitUnknown, isRetryableTransactionError, translateDatabaseError } from './database-errors.ts'
+import {
+  commitUnknown,
+  isRefusedCommit,
+  isRetryableTransactionError,
+  translateDatabaseError,
+} from './database-errors.ts'
 
 export const appRole = 'agemem_app'
 const attemptsMax = 4
@@ -90,7 +95,7 @@ const inTransaction = async <T>(client: pg.PoolClient, begin: string, work: Work
     throw error
   }
   const committed = await client.query('commit').catch((error: unknown) => {
-    throw commitUnknown(error)
+    throw isRefusedCommit(error) ? translateDatabaseError(error) : commitUnknown(error)
   })
   if (committed.command !== 'COMMIT') throw brokenInvariant('A transaction was rolled back at its commit.')
   return value

@@ -1,4 +1,4 @@
-import type { Database } from '../../ports/database.ts'
+import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
@@ -7,21 +7,39 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/
 import { agentNotFound, erasureNotFound } from './agent.errors.ts'
 import { findAgent, listAgents, updateAgent } from './agent.repository.ts'
 import type { Agent, AgentDefaults, Erasure } from './agent-types.ts'
-import { completeErasure, eraseAgentRows, findErasure, lockAgent, lockSessions } from './erasure.repository.ts'
+import {
+  addRemoved,
+  completeErasure,
+  eraseAgentRows,
+  eraseSessions,
+  findErasure,
+  insertErasure,
+  lockAgent,
+  lockSessions,
+  type RemovedRows,
+} from './erasure.repository.ts'
 
 export type AgentServiceOptions = {
   readonly database: Database
   readonly vectorIndex: VectorIndex
   readonly createId: CreateId
   readonly indexTimeoutMs: number
+  /** Removes up to `limit` memories of an agent whose row is locked. */
+  readonly removeMemories: (
+    tx: TenantTransaction,
+    options: { readonly agentId: string; readonly limit: number },
+  ) => Promise<number>
   /** Empties what this process keeps of texts outside the stores. */
   readonly forgetTexts: (tenantId: string) => void
 }
 
+/** Of an agent that has more than these, so much is removed at a time, so that no deadline throws all of it away. */
+const batch = { memories: 2_000, sessions: 100 }
+
 export type AgentService = ReturnType<typeof createAgentService>
 
 export const createAgentService = (options: AgentServiceOptions) => {
-  const { database, vectorIndex, createId, indexTimeoutMs, forgetTexts } = options
+  const { database, vectorIndex, createId, indexTimeoutMs, removeMemories, forgetTexts } = options
 
   /**
    * Empties the erased space in the index and closes the receipt. The database has forgotten the agent already, so
@@ -42,14 +60,35 @@ export const createAgentService = (options: AgentServiceOptions) => {
     }
   }
 
+  /** A batch of what a large agent has, with what was removed so far; the agent itself, when little is left. */
+  const eraseStep = async (
+    tx: TenantTransaction,
+    agentId: string,
+    before: RemovedRows,
+  ): Promise<Erasure | { readonly removed: RemovedRows } | null> => {
+    const has = await lockAgent(tx, agentId)
+    if (has === null) return null
+    const isLarge = has.memories > batch.memories || has.sessions > batch.sessions
+    const sessionIds = await lockSessions(tx, { agentId, limit: isLarge ? batch.sessions : null })
+    const sessions = addRemoved(before, await eraseSessions(tx, { agentId, sessionIds }))
+    const memories = isLarge ? await removeMemories(tx, { agentId, limit: batch.memories }) : 0
+    if (memories > 0 || (isLarge && sessionIds.length > 0))
+      return { removed: addRemoved(sessions, [{ store: 'memories', removed: memories }]) }
+    const { spaceId, removed } = await eraseAgentRows(tx, agentId)
+    return insertErasure(tx, { erasureId: createId('era'), agentId, spaceId, stores: addRemoved(sessions, removed) })
+  }
+
   const eraseRows = async (tenantId: string, agentId: string): Promise<Erasure | null> => {
-    const erasure = await database.transact(tenantId, async (tx) => {
-      if (!(await lockAgent(tx, agentId))) return null
-      await lockSessions(tx, agentId)
-      return eraseAgentRows(tx, { agentId, erasureId: createId('era') })
-    })
-    if (erasure !== null) forgetTexts(tenantId)
-    return erasure
+    let removed: RemovedRows = []
+    for (;;) {
+      const step = await database.transact(tenantId, (tx) => eraseStep(tx, agentId, removed))
+      if (step !== null && 'removed' in step) {
+        removed = step.removed
+        continue
+      }
+      if (step !== null) forgetTexts(tenantId)
+      return step
+    }
   }
 
   return {

@@ -1,5 +1,6 @@
-/** Erasing an agent: every table that holds anything of it, in one transaction, with a count for the receipt. */
+/** Erasing an agent: every table that holds anything of it, with a count for the receipt. */
 import type { TenantTransaction } from '../../ports/database.ts'
+import { brokenInvariant } from '../../shared/errors.ts'
 import { sql } from '../../shared/sql.ts'
 import type { Erasure } from './agent-types.ts'
 
@@ -23,12 +24,88 @@ const toErasure = (row: ErasureRow): Erasure => ({
   stores: row.stores,
 })
 
-/** Null when there is no such agent. Writers of its memories and sessions wait for this and then find nothing. */
+export type RemovedRows = Erasure['stores']
+
+const storesOf = (counts: Readonly<Record<string, number>>): RemovedRows =>
+  Object.entries(counts).map(([store, removed]) => ({ store, removed }))
+
+/** What two removals took together, by store. */
+export const addRemoved = (one: RemovedRows, other: RemovedRows): RemovedRows => {
+  const sums = new Map(one.map(({ store, removed }) => [store, removed]))
+  for (const { store, removed } of other) sums.set(store, (sums.get(store) ?? 0) + removed)
+  return [...sums].map(([store, removed]) => ({ store, removed }))
+}
+
+/**
+ * Takes the agent's row first, as every writer of memories does, so that the erasure sees all that was committed. Null:
+ * there is no such agent.
+ */
+export const lockAgent = async (
+  tx: TenantTransaction,
+  agentId: string,
+): Promise<{ readonly memories: number; readonly sessions: number } | null> => {
+  const [row] = await tx.query<{ memories: number; sessions: number }>(sql`
+    select memory_count as memories, session_count as sessions from agent
+    where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for update`)
+  return row ?? null
+}
+
+/** Takes the rows of the agent's sessions, which writers of messages, steps and rewards hold until they have committed. */
+export const lockSessions = async (
+  tx: TenantTransaction,
+  { agentId, limit }: { agentId: string; limit: number | null },
+): Promise<readonly string[]> => {
+  const rows = await tx.query<{ session_id: string }>(sql`
+    select session_id from session where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
+    order by session_id limit ${limit} for update`)
+  return rows.map((row) => row.session_id)
+}
+
+const deleteOfSessions = async (tx: TenantTransaction, sessionIds: readonly string[]): Promise<RemovedRows> => {
+  const [counts] = await tx.query<Record<string, number>>(sql`
+    with gone_message as (
+      delete from message where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+    ), gone_edit as (
+      delete from context_edit where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+    ), gone_step as (
+      delete from step where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+    ), gone_call as (
+      delete from tool_call where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+    ), gone_reward as (
+      delete from reward where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+    )
+    select (select count(*) from gone_message) as messages, (select count(*) from gone_edit) as context_edits,
+      (select count(*) from gone_step) as steps, (select count(*) from gone_call) as tool_calls,
+      (select count(*) from gone_reward) as rewards`)
+  return storesOf(counts ?? {})
+}
+
+/**
+ * Removes sessions, whose rows are locked, with all that hangs on them. What hangs on them goes first: what it took is
+ * counted for the agent that the session names.
+ */
+export const eraseSessions = async (
+  tx: TenantTransaction,
+  { agentId, sessionIds }: { agentId: string; sessionIds: readonly string[] },
+): Promise<RemovedRows> => {
+  const removed = await deleteOfSessions(tx, sessionIds)
+  const rows = await tx.query(sql`
+    with gone as (
+      delete from session where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+    ), counted as (
+      update agent set session_count = session_count - (select count(*) from gone)
+      where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
+    )
+    select 1 from gone`)
+  return [{ store: 'sessions', removed: rows.length }, ...removed]
+}
+
+/** Removes the agent's row and all that hangs on it but its sessions. Writers wait for this and then find nothing. */
 export const eraseAgentRows = async (
   tx: TenantTransaction,
-  { agentId, erasureId }: { agentId: string; erasureId: string },
-): Promise<Erasure | null> => {
-  const rows = await tx.query<ErasureRow>(sql`
+  agentId: string,
+): Promise<{ readonly spaceId: string; readonly removed: RemovedRows }> => {
+  const rows = await tx.query<{ space_id: string } & Record<string, number>>(sql`
     with gone_agent as (
       delete from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning space_id
     ), gone_memory as (
@@ -39,55 +116,28 @@ export const eraseAgentRows = async (
       delete from index_entry where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
     ), gone_term as (
       delete from agent_term where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
-    ), gone_session as (
-      delete from session where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning session_id
-    ), gone_message as (
-      delete from message using gone_session where message.tenant_id = ${tx.tenantId}
-        and message.session_id = gone_session.session_id returning 1
-    ), gone_edit as (
-      delete from context_edit using gone_session where context_edit.tenant_id = ${tx.tenantId}
-        and context_edit.session_id = gone_session.session_id returning 1
-    ), gone_step as (
-      delete from step using gone_session where step.tenant_id = ${tx.tenantId}
-        and step.session_id = gone_session.session_id returning 1
-    ), gone_call as (
-      delete from tool_call using gone_session where tool_call.tenant_id = ${tx.tenantId}
-        and tool_call.session_id = gone_session.session_id returning 1
-    ), gone_reward as (
-      delete from reward using gone_session where reward.tenant_id = ${tx.tenantId}
-        and reward.session_id = gone_session.session_id returning 1
     ), gone_answer as (
       delete from idempotency_key where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
     )
+    select space_id, (select count(*) from gone_memory) as memories,
+      (select count(*) from gone_version) as memory_versions, (select count(*) from gone_entry) as index_entries,
+      (select count(*) from gone_term) as term_counts, (select count(*) from gone_answer) as stored_answers
+    from gone_agent`)
+  const [row] = rows
+  if (row === undefined) throw brokenInvariant('A locked agent vanished while it was erased.')
+  const { space_id: spaceId, ...counts } = row
+  return { spaceId, removed: storesOf(counts) }
+}
+
+export const insertErasure = async (
+  tx: TenantTransaction,
+  erasure: Pick<Erasure, 'erasureId' | 'agentId' | 'spaceId' | 'stores'>,
+): Promise<Erasure> => {
+  const rows = await tx.query<ErasureRow>(sql`
     insert into erasure (tenant_id, erasure_id, agent_id, space_id, status, stores)
-    select ${tx.tenantId}, ${erasureId}, ${agentId}, space_id, 'pending', jsonb_build_array(
-      jsonb_build_object('store', 'memories', 'removed', (select count(*) from gone_memory)),
-      jsonb_build_object('store', 'memory_versions', 'removed', (select count(*) from gone_version)),
-      jsonb_build_object('store', 'index_entries', 'removed', (select count(*) from gone_entry)),
-      jsonb_build_object('store', 'term_counts', 'removed', (select count(*) from gone_term)),
-      jsonb_build_object('store', 'sessions', 'removed', (select count(*) from gone_session)),
-      jsonb_build_object('store', 'messages', 'removed', (select count(*) from gone_message)),
-      jsonb_build_object('store', 'context_edits', 'removed', (select count(*) from gone_edit)),
-      jsonb_build_object('store', 'steps', 'removed', (select count(*) from gone_step)),
-      jsonb_build_object('store', 'tool_calls', 'removed', (select count(*) from gone_call)),
-      jsonb_build_object('store', 'rewards', 'removed', (select count(*) from gone_reward)),
-      jsonb_build_object('store', 'stored_answers', 'removed', (select count(*) from gone_answer)))
-    from gone_agent
-    returning *`)
-  return rows[0] === undefined ? null : toErasure(rows[0])
-}
-
-/** Takes the agent's row first, as every writer of memories does, so that the erasure sees all that was committed. */
-export const lockAgent = async (tx: TenantTransaction, agentId: string): Promise<boolean> => {
-  const rows = await tx.query(sql`
-    select 1 from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for update`)
-  return rows.length === 1
-}
-
-/** Takes the rows of the agent's sessions, which writers of messages, steps and rewards hold until they have committed. */
-export const lockSessions = async (tx: TenantTransaction, agentId: string): Promise<void> => {
-  await tx.query(sql`
-    select 1 from session where tenant_id = ${tx.tenantId} and agent_id = ${agentId} order by session_id for update`)
+    values (${tx.tenantId}, ${erasure.erasureId}, ${erasure.agentId}, ${erasure.spaceId}, 'pending',
+      ${JSON.stringify(erasure.stores)}::jsonb) returning *`)
+  return toErasure(rows[0] as ErasureRow)
 }
 
 export const findErasure = async (tx: TenantTransaction, erasureId: string): Promise<Erasure | null> => {

@@ -3,8 +3,7 @@
  * the request's history is decided when the run holds the session, so that two requests never append the same message.
  */
 import type { Caller } from '../../shared/caller.ts'
-import { encodeCursor } from '../../shared/page.ts'
-import { type ContextService, messageList } from '../context/context.service.ts'
+import type { ContextService } from '../context/context.service.ts'
 import { ensureMessageFits } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import type { PolicyService } from '../policy/policy.service.ts'
@@ -79,11 +78,10 @@ export const createChatService = ({ sessions, contexts, policy, streams }: ChatS
   }
 
   const readKnown = async (caller: Caller, sessionId: string) => {
-    const { session, context } = await contexts.readSnapshot(caller, sessionId)
-    const cursor = encodeCursor(messageList(sessionId), [session.nextSequence - comparedMax - 1])
-    const { data } = await contexts.listMessages(caller, sessionId, { cursor, limit: comparedMax })
+    const { context } = await contexts.readSnapshot(caller, sessionId)
+    const latest = await contexts.listLatestMessages(caller, sessionId, { limit: comparedMax })
     const rules = context.messages.filter(({ role }) => role === 'system')
-    return seenByClient([...rules, ...data.filter(({ role }) => role !== 'system')])
+    return seenByClient([...rules, ...latest.filter(({ role }) => role !== 'system')])
   }
 
   const prepare = async (caller: Caller, request: ChatRequest): Promise<RunRequest> => {

@@ -12,10 +12,11 @@ import { sessionClosed } from '../session/session.errors.ts'
 import { advanceContext, findSession, lockSession, type StoredSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
-import { contextConflict, contextVersionMismatch, refused } from './context.errors.ts'
+import { contextConflict, contextTooLarge, contextVersionMismatch, refused } from './context.errors.ts'
 import {
   insertMessages,
   moveMessages,
+  readContextBytes,
   readContextCalls,
   readContextMessages,
   type StoredMessage,
@@ -37,6 +38,7 @@ export type ContextStoreOptions = {
   readonly database: Database
   readonly tokenizer: Tokenizer
   readonly createId: CreateId
+  readonly contextBytesMax: number
 }
 
 export type ContextStore = ReturnType<typeof createContextStore>
@@ -72,7 +74,7 @@ const ensureExpected = (session: StoredSession, expected: ExpectedContext): void
     throw contextVersionMismatch(session.context.version)
 }
 
-export const createContextStore = ({ database, tokenizer, createId }: ContextStoreOptions) => {
+export const createContextStore = ({ database, tokenizer, createId, contextBytesMax }: ContextStoreOptions) => {
   const readSession = async (caller: Caller, sessionId: string): Promise<StoredSession> =>
     ensureReachable(caller, await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller))
 
@@ -96,6 +98,11 @@ export const createContextStore = ({ database, tokenizer, createId }: ContextSto
     return session
   }
 
+  /** A context that has become too large may get smaller, and nothing else. */
+  const ensureFits = (before: StoredSession, bytes: number): void => {
+    if (bytes > before.contextBytes && bytes > contextBytesMax) throw contextTooLarge(contextBytesMax)
+  }
+
   /** Applies a plan made on `fromVersion`. @throws AppError `context.version_conflict` when that has passed */
   const applyEdit = async (
     tx: TenantTransaction,
@@ -111,12 +118,14 @@ export const createContextStore = ({ database, tokenizer, createId }: ContextSto
     const editId = createId('edt')
     const { version } = session.context
     const { removed, restoredMessageIds, added, details } = plan
-    const [edit] = await Promise.all([
+    const [edit, , , , bytes] = await Promise.all([
       insertEdit(tx, { sessionId, editId, contextVersion: version, plan }),
       moveMessages(tx, { sessionId, editId, removed, restoredMessageIds }),
       added.length > 0 && insertMessages(tx, { sessionId, messages: added, enteredVersion: version }),
       details.kind === 'undo' && markUndone(tx, { sessionId, editId: details.undoneEditId, undoneBy: editId }),
+      readContextBytes(tx, sessionId),
     ])
+    ensureFits(session, bytes)
     return { edit, context: session.context }
   }
 
@@ -131,11 +140,13 @@ export const createContextStore = ({ database, tokenizer, createId }: ContextSto
     if (planned.outcome === 'refused') throw refused(planned)
     const { sessionId } = session
     const { added, tokensAfter: tokens } = planned
-    const [advanced, stored] = await Promise.all([
+    const [advanced, stored, bytes] = await Promise.all([
       advanceContext(tx, { sessionId, fromVersion: context.version, tokens, messagesAdded: added.length }),
       insertMessages(tx, { sessionId, messages: added, enteredVersion: context.version + 1 }),
+      readContextBytes(tx, sessionId),
     ])
     if (advanced === null) throw contextConflict()
+    ensureFits(session, bytes)
     return { messages: stored, session: advanced }
   }
 

@@ -56,3 +56,10 @@ export const messageNotInContext = () =>
     status: 409,
     detail: 'The message has left the context, so it cannot be pinned. Undo the edit that took it out first.',
   })
+
+export const contextTooLarge = (bytesMax: number) =>
+  new AppError({
+    code: 'context.too_large',
+    status: 413,
+    detail: `The context would take more than ${bytesMax} bytes. Summarise or filter it, reset it, or append less.`,
+  })

@@ -71,15 +71,57 @@ export const findMessages = async (
   return rows.map(toMessage)
 }
 
-/** Every message ever, in append order. */
+/**
+ * Every message ever, in append order, from after `after`: up to `limit`, and no more than `bytesMax` together but the
+ * first. Says whether there are more.
+ */
 export const listMessages = async (
   tx: TenantTransaction,
-  { sessionId, after, limit }: { sessionId: string; after: number; limit: number },
+  { sessionId, after, limit, bytesMax }: { sessionId: string; after: number; limit: number; bytesMax: number },
+): Promise<{ readonly messages: readonly StoredMessage[]; readonly hasMore: boolean }> => {
+  const rows = await tx.query<MessageRow & { readonly found: number }>(sql`
+    with page as (
+      select message_id, count(*) over () as found, row_number() over (order by sequence) as place,
+        sum(bytes) over (order by sequence) - bytes as bytes_before
+      from (
+        select message_id, sequence, bytes from message
+        where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and sequence > ${after}
+        order by sequence limit ${limit}::bigint + 1
+      ) as read
+    )
+    select message.*, page.found from page
+    join message on message.tenant_id = ${tx.tenantId} and message.session_id = ${sessionId}
+      and message.message_id = page.message_id
+    where page.place <= ${limit}::bigint and (page.place = 1 or page.bytes_before < ${bytesMax}::bigint)
+    order by message.sequence`)
+  return { messages: rows.map(toMessage), hasMore: (rows[0]?.found ?? 0) > rows.length }
+}
+
+/** The latest messages in append order: up to `limit`, and no more than `bytesMax` together. */
+export const listLatestMessages = async (
+  tx: TenantTransaction,
+  { sessionId, limit, bytesMax }: { sessionId: string; limit: number; bytesMax: number },
 ): Promise<readonly StoredMessage[]> => {
   const rows = await tx.query<MessageRow>(sql`
-    select * from message where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and sequence > ${after}
-    order by sequence limit ${limit}`)
+    with latest as (
+      select message_id, sum(bytes) over (order by sequence desc) as bytes_from
+      from (
+        select message_id, sequence, bytes from message
+        where tenant_id = ${tx.tenantId} and session_id = ${sessionId} order by sequence desc limit ${limit}
+      ) as read
+    )
+    select message.* from latest
+    join message on message.tenant_id = ${tx.tenantId} and message.session_id = ${sessionId}
+      and message.message_id = latest.message_id
+    where latest.bytes_from <= ${bytesMax}::bigint order by message.sequence`)
   return rows.map(toMessage)
+}
+
+/** What reading the context takes, as its messages are now. */
+export const readContextBytes = async (tx: TenantTransaction, sessionId: string): Promise<number> => {
+  const rows = await tx.query<{ context_bytes: number }>(sql`
+    select context_bytes from session where tenant_id = ${tx.tenantId} and session_id = ${sessionId}`)
+  return rows[0]?.context_bytes ?? 0
 }
 
 export const insertMessages = async (

@@ -7,13 +7,13 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { brokenInvariant } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
-import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
+import { decodeCursor, encodeCursor, type Page, type PageRequest } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { advanceContext, findSession, type StoredSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session.service.ts'
 import type { ContextMeasure, Session } from '../session/session-types.ts'
 import { messageNotFound, messageNotInContext } from './context.errors.ts'
-import { findMessages, listMessages, type StoredMessage, setPinned } from './context.repository.ts'
+import { findMessages, listLatestMessages, listMessages, type StoredMessage, setPinned } from './context.repository.ts'
 import { createContextEdits } from './context-edits.ts'
 import { type Appended, createContextStore, type ExpectedContext } from './context-store.ts'
 import type { NewMessage } from './plan-append.ts'
@@ -25,6 +25,8 @@ export type ContextServiceOptions = {
   readonly tokenizer: Tokenizer
   readonly summarize: Summarize
   readonly createId: CreateId
+  /** Of one context, with what is around its messages. */
+  readonly contextBytesMax: number
 }
 
 export type ContextService = ReturnType<typeof createContextService>
@@ -33,8 +35,8 @@ export type AppendAnswer = { readonly messages: readonly StoredMessage[]; readon
 
 export type PinAnswer = { readonly message: StoredMessage; readonly context: ContextMeasure }
 
-/** The list of a session's messages, as its cursors name it. */
-export const messageList = (sessionId: string): string => `messages ${sessionId}`
+/** A page of messages is read and written whole. */
+const pageBytesMax = 8 * 1024 * 1024
 
 export const createContextService = ({
   database,
@@ -42,8 +44,9 @@ export const createContextService = ({
   tokenizer,
   summarize,
   createId,
+  contextBytesMax,
 }: ContextServiceOptions) => {
-  const store = createContextStore({ database, tokenizer, createId })
+  const store = createContextStore({ database, tokenizer, createId, contextBytesMax })
   const { readSession, lockOpen, appendTo } = store
   const summaries = createSummaryPreparation({ database, store, tokenizer, summarize, createId })
 
@@ -87,18 +90,35 @@ export const createContextService = ({
       sessionId: string,
       { cursor, limit }: PageRequest,
     ): Promise<Page<StoredMessage>> => {
-      const list = messageList(sessionId)
+      const list = `messages ${sessionId}`
       const [after] = decodeCursor({ list, cursor }, [-1] as readonly [number])
-      const rows = await database.transact(
+      const { messages, hasMore } = await database.transact(
         caller.tenantId,
         async (tx) => {
           ensureReachable(caller, await findSession(tx, sessionId))
-          return listMessages(tx, { sessionId, after, limit: limit + 1 })
+          return listMessages(tx, { sessionId, after, limit, bytesMax: pageBytesMax })
         },
         caller,
       )
-      return pageOf(rows, { list, limit, keysOf: (message) => [message.sequence] })
+      const last = messages.at(-1)
+      const nextCursor = hasMore && last !== undefined ? encodeCursor(list, [last.sequence]) : null
+      return { data: messages, nextCursor }
     },
+
+    /** The latest messages in append order, as many as fit a page of any length. */
+    listLatestMessages: async (
+      caller: Caller,
+      sessionId: string,
+      { limit }: { readonly limit: number },
+    ): Promise<readonly StoredMessage[]> =>
+      database.transact(
+        caller.tenantId,
+        async (tx) => {
+          ensureReachable(caller, await findSession(tx, sessionId))
+          return listLatestMessages(tx, { sessionId, limit, bytesMax: pageBytesMax })
+        },
+        caller,
+      ),
 
     /** Pinning changes what edits may touch, so it is a change of the context and makes a version. */
     setPinned: async (

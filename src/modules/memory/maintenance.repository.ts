@@ -10,4 +10,6 @@ export const findExpired = (tx: SystemTransaction, limit: number) =>
 export const findPendingErasures = (tx: SystemTransaction, limit: number) =>
   tx.query<{ tenant_id: string; erasure_id: string }>(sql`select * from find_pending_erasures(${limit})`)
 
-export const purgeIdempotencyKeys = (tx: SystemTransaction) => tx.query(sql`select purge_idempotency_keys()`)
+/** Tenants with stored answers past their time. */
+export const findExpiredAnswers = async (tx: SystemTransaction, limit: number): Promise<readonly string[]> =>
+  (await tx.query<{ tenant_id: string }>(sql`select * from find_expired_answers(${limit})`)).map((row) => row.tenant_id)

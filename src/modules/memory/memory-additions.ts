@@ -9,10 +9,9 @@ import type { Clock } from '../../shared/clock.ts'
 import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import type { QuotaGuard } from '../tenant/quota.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { memoryNotFound } from './memory.errors.ts'
-import { bytesOf, newMemoryRow } from './memory-input.ts'
+import { newMemoryRow } from './memory-input.ts'
 import { type InsertedMemory, insertMemories } from './memory-insert.repository.ts'
 import type { NewMemoryRow } from './memory-row.ts'
 import type { MemorySearch } from './memory-search.service.ts'
@@ -27,7 +26,6 @@ export type MemoryAdditionsOptions = {
   readonly idempotency: Idempotency
   readonly search: MemorySearch
   readonly tokenizer: Tokenizer
-  readonly quota: QuotaGuard
   readonly clock: Clock
   readonly createId: CreateId
   /** Cosine from which another memory is reported as a duplicate, where the agent sets none. */
@@ -47,7 +45,7 @@ const addedOf = ({ identicalTo, ...memory }: InsertedMemory, similar: Duplicate 
 export type MemoryAdditions = ReturnType<typeof createMemoryAdditions>
 
 export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
-  const { database, idempotency, search, tokenizer, quota, clock, createId, onWrite } = options
+  const { database, idempotency, search, tokenizer, clock, createId, onWrite } = options
   let checksUnderWay = 0
 
   const insertInGroup = createGroupCommit<NewMemoryRow, InsertedMemory>({
@@ -59,12 +57,6 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     const ids = { agentId, memoryId: createId('mem'), spaceId: createId('spc'), changedBy: caller.actor }
     return newMemoryRow(memory, { ids, nowMs: clock.nowMs(), tokenizer })
   }
-
-  const reserve = (caller: Caller, rows: readonly NewMemoryRow[]) =>
-    quota.reserve(caller, {
-      memories: rows.length,
-      bytes: rows.reduce((sum, row) => sum + bytesOf(row), 0),
-    })
 
   /**
    * Looks for a near duplicate while the embedder has nothing better to do: one check at a time, and none that takes
@@ -85,14 +77,13 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     }
   }
 
-  /** Room for it is reserved and near duplicates are looked for; nothing is written yet. */
+  /** Near duplicates are looked for; nothing is written yet. */
   const prepareAdd = async (
     caller: Caller,
     { agentId, memory }: { agentId: string; memory: NewMemory },
   ): Promise<PreparedAddition> => {
     const row = rowOf(caller, agentId, memory)
-    const [similar] = await Promise.all([findDuplicate(caller, agentId, memory.content), reserve(caller, [row])])
-    return { row, similar }
+    return { row, similar: await findDuplicate(caller, agentId, memory.content) }
   }
 
   const applyAdd = async (tx: TenantTransaction, { row, similar }: PreparedAddition): Promise<AddedMemory> => {
@@ -148,7 +139,6 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
         agentId,
         operation: async (commit) => {
           if (rows.length === 0) return []
-          await reserve(caller, rows)
           return commit(async (tx) => (await insertMemories(tx, rows)).map((row) => addedOf(row, null)))
         },
       })

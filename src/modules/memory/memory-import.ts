@@ -1,58 +1,55 @@
 /**
  * Import of an agent's memories, in chunks that are stored one after another. An imported memory keeps its times and
- * source and gets an id of its own, so a copy never shares an id with its original. With an Idempotency-Key the ids
- * follow from the key and the lines, so an import that broke off can be sent again and adds only what is missing.
+ * source and gets an id of its own, so a copy never shares an id with its original. With an Idempotency-Key each chunk
+ * stores how far the import has come, in its own transaction: an import that broke off goes on behind that when it is
+ * sent again, and one that was whole is answered as before and stores nothing, whatever was changed or deleted since.
  *
  * Invariant: each line is stored, or named as rejected, or after the line up to which a failed import says it came.
  */
-import { createHash } from 'node:crypto'
-import type { Database } from '../../ports/database.ts'
+import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
-import { canonicalJson } from '../../shared/json-limits.ts'
 import { toUtc } from '../../shared/moment.ts'
-import type { QuotaGuard } from '../tenant/quota.ts'
+import { idempotencyConflict } from '../idempotency/idempotency.errors.ts'
+import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import {
+  createTally,
+  type ImportPlace,
+  type ImportProgress,
+  type ImportResult,
+  placeAfter,
+  progressOf,
+  startPlace,
+} from './import-progress.ts'
 import { importBrokeOff, memoryInvalid } from './memory.errors.ts'
-import { bytesOf, newMemoryRow } from './memory-input.ts'
-import { insertMemories, lockKnownIds } from './memory-insert.repository.ts'
+import { newMemoryRow } from './memory-input.ts'
+import { insertMemories } from './memory-insert.repository.ts'
 import type { NewMemoryRow } from './memory-row.ts'
 import type { NewMemory } from './memory-types.ts'
 
 const chunkSize = 500
-const rejectedMax = 1_000
 
 export type ImportedMemory = NewMemory & {
   readonly createdAt?: string | undefined
   readonly expiresAt?: string | null | undefined
 }
 
-export type RejectedLine = { readonly line: number; readonly problem: AppError }
-
-export type ImportResult = {
-  readonly created: number
-  /** At most 1,000 of them; `rejectedCount` counts all. */
-  readonly rejected: readonly RejectedLine[]
-  readonly rejectedCount: number
-}
-
 export type MemoryImportOptions = {
   readonly database: Database
+  readonly idempotency: Idempotency
   readonly tokenizer: Tokenizer
-  readonly quota: QuotaGuard
   readonly clock: Clock
   readonly createId: CreateId
   readonly onWrite: () => void
 }
 
+type ImportedLines = AsyncIterable<{ readonly line: number; readonly memory: ImportedMemory | AppError }>
+
 /** Lines in order; an error in place of a memory is a line that could not be read. */
-export type ImportAll = (
-  caller: Caller,
-  agentId: string,
-  lines: AsyncIterable<{ readonly line: number; readonly memory: ImportedMemory | AppError }>,
-) => Promise<ImportResult>
+export type ImportAll = (caller: Caller, agentId: string, lines: ImportedLines) => Promise<ImportResult>
 
 /** The memory's own, then what its time to live says. @throws AppError when it is over: nobody would ever see it */
 const importedExpiry = ({ expiresAt }: ImportedMemory, row: NewMemoryRow, nowMs: number): string | null => {
@@ -63,44 +60,48 @@ const importedExpiry = ({ expiresAt }: ImportedMemory, row: NewMemoryRow, nowMs:
   return expiry
 }
 
-/** A valid id that the same key, line and memory always give. */
-const derivedId = (key: string, line: number, memory: ImportedMemory): string => {
-  const text = `${key}\n${line}\n${canonicalJson(memory)}`
-  const hex = createHash('sha256').update(text).digest('hex').slice(0, 32)
-  return `mem_${hex.slice(0, 12)}8${hex.slice(13, 16)}8${hex.slice(17)}`
-}
-
 /** May pass by itself: a part that is away, or a deadline. */
 const isPassing = (error: unknown): boolean =>
-  isAppError(error) ? error.retryable : error instanceof Error && error.name === 'TimeoutError'
+  isAppError(error)
+    ? error.retryable && !error.code.startsWith('idempotency.')
+    : error instanceof Error && error.name === 'TimeoutError'
 
 const isQuota = (error: unknown): error is AppError => isAppError(error) && error.code.startsWith('quota.')
 
 type Row = { readonly line: number; readonly row: NewMemoryRow }
 
-/** What became of the lines so far. */
-const createTally = () => {
-  const rejected: RejectedLine[] = []
-  let created = 0
-  let rejectedCount = 0
-  return {
-    create: (count: number): void => {
-      created += count
-    },
-    reject: (line: number, problem: AppError): void => {
-      rejectedCount += 1
-      if (rejected.length < rejectedMax) rejected.push({ line, problem })
-    },
-    result: (): ImportResult => ({ created, rejected, rejectedCount }),
+/** Keeps how far the import has come: stores it in a transaction, and is told when that has committed. */
+type Journal = {
+  readonly before: ImportProgress | null
+  write(tx: TenantTransaction, result: ImportResult, at: ImportPlace & { readonly isComplete: boolean }): Promise<void>
+  onWritten(): void
+}
+
+const noJournal: Journal = { before: null, write: async () => {}, onWritten: () => {} }
+
+/**
+ * The lines behind those that were dealt with before. @throws AppError `idempotency.key_reused` (422) when those are not
+ * what was sent then
+ */
+async function* newLines(lines: ImportedLines, before: ImportProgress | null) {
+  let place = startPlace
+  for await (const { line, memory } of lines) {
+    place = placeAfter(place, line, memory)
+    if (before !== null && line <= before.line) {
+      if (line === before.line && place.digest !== before.digest) throw idempotencyConflict()
+      continue
+    }
+    if (before?.isComplete || (before !== null && before.line === 0)) throw idempotencyConflict()
+    yield { line, memory, place }
   }
+  if (before !== null && place.line < before.line) throw idempotencyConflict()
 }
 
 export const createImportAll = (options: MemoryImportOptions): ImportAll => {
-  const { database, tokenizer, quota, clock, createId } = options
+  const { database, idempotency, tokenizer, clock, createId, onWrite } = options
 
-  const rowOf = (caller: Caller, memory: ImportedMemory, { agentId, line }: { agentId: string; line: number }) => {
-    const memoryId = caller.idempotency ? derivedId(caller.idempotency.key, line, memory) : createId('mem')
-    const ids = { agentId, memoryId, spaceId: createId('spc'), changedBy: caller.actor }
+  const rowOf = (caller: Caller, agentId: string, memory: ImportedMemory) => {
+    const ids = { agentId, memoryId: createId('mem'), spaceId: createId('spc'), changedBy: caller.actor }
     const nowMs = clock.nowMs()
     const row = newMemoryRow(memory, { ids, nowMs, tokenizer })
     return {
@@ -111,57 +112,84 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
     }
   }
 
-  /** Stores a chunk under one revision; rows that an earlier try of the same import stored are there already. */
-  const store = async (caller: Caller, agentId: string, rows: readonly NewMemoryRow[]): Promise<void> => {
-    const room = await quota.openRoom(caller)
-    await database.transact(
-      caller.tenantId,
-      async (tx) => {
-        const memoryIds = rows.map((row) => row.memory_id)
-        const known = caller.idempotency ? await lockKnownIds(tx, { agentId, memoryIds }) : new Set()
-        const missing = rows.filter((row) => !known.has(row.memory_id))
-        room.take({ memories: missing.length, bytes: missing.reduce((sum, row) => sum + bytesOf(row), 0) })
-        if (missing.length > 0) await insertMemories(tx, missing)
-      },
-      caller,
-    )
-    options.onWrite()
-  }
-
-  return async (caller, agentId, lines) => {
-    const { create, reject, result } = createTally()
+  const importLines = async (
+    caller: Caller,
+    { agentId, lines, journal }: { agentId: string; lines: ImportedLines; journal: Journal },
+  ): Promise<ImportResult> => {
+    const { create, reject, result } = createTally(journal.before)
     let chunk: Row[] = []
-    let doneLine = 0
-    const flush = async (): Promise<void> => {
-      if (chunk.length === 0) return
+    let seen: ImportPlace = journal.before ?? startPlace
+
+    /** Stores the chunk under one revision, and with it how far the import has come. */
+    const store = async (isComplete: boolean): Promise<void> => {
+      const rows = chunk.map(({ row }) => row)
+      const so = result()
+      const after = { ...so, created: so.created + rows.length }
+      await database.transact(
+        caller.tenantId,
+        async (tx) => {
+          if (rows.length > 0) await insertMemories(tx, rows)
+          await journal.write(tx, after, { ...seen, isComplete })
+        },
+        caller,
+      )
+      journal.onWritten()
+      create(rows.length)
+      chunk = []
+      onWrite()
+    }
+
+    const flush = async (isComplete: boolean): Promise<void> => {
+      if (chunk.length === 0 && journal === noJournal) return
       try {
-        const rows = chunk.map(({ row }) => row)
-        await store(caller, agentId, rows)
-        create(rows.length)
+        await store(isComplete)
       } catch (error) {
         // A quota that is reached at the first chunk refuses the import; later, the lines that it keeps out.
-        if (!isQuota(error) || result().created === 0) throw error
+        if (!isQuota(error) || chunk.length === 0 || result().created === 0) throw error
         for (const { line } of chunk) reject(line, error)
+        chunk = []
+        if (isComplete) await store(isComplete)
       }
-      doneLine = chunk.at(-1)?.line ?? doneLine
-      chunk = []
     }
+
     try {
-      for await (const { line, memory } of lines) {
+      for await (const { line, memory, place } of newLines(lines, journal.before)) {
+        seen = place
         try {
           if (isAppError(memory)) throw memory
-          chunk.push({ line, row: rowOf(caller, memory, { agentId, line }) })
+          chunk.push({ line, row: rowOf(caller, agentId, memory) })
         } catch (error) {
           if (!isAppError(error)) throw error
           reject(line, error)
         }
-        if (chunk.length >= chunkSize) await flush()
+        if (chunk.length >= chunkSize) await flush(false)
       }
-      await flush()
+      if (!journal.before?.isComplete) await flush(true)
     } catch (error) {
       const { created } = result()
-      throw created > 0 && isPassing(error) ? importBrokeOff({ created, line: doneLine }, error) : error
+      const line = (chunk[0]?.line ?? seen.line + 1) - 1
+      throw created > 0 && isPassing(error) ? importBrokeOff({ created, line }, error) : error
     }
     return result()
+  }
+
+  return async (caller, agentId, lines) => {
+    const { idempotency: claim } = caller
+    if (claim === null) return importLines(caller, { agentId, lines, journal: noJournal })
+    const keyed = { ...caller, idempotency: claim }
+    return idempotency.runInParts(keyed, (found) => {
+      const before = found as ImportProgress | null
+      let from = before?.part ?? null
+      const nextPart = () => (from ?? 0) + 1
+      const journal: Journal = {
+        before,
+        write: (tx, written, at) =>
+          idempotency.advance(tx, keyed, { agentId, from, progress: progressOf(written, { ...at, part: nextPart() }) }),
+        onWritten: () => {
+          from = nextPart()
+        },
+      }
+      return importLines(caller, { agentId, lines, journal })
+    })
   }
 }

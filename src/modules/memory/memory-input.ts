@@ -38,10 +38,6 @@ export const ensureStorable = ({
   if (errors.length > 0) throw memoryInvalid(errors)
 }
 
-/** What it takes of a tenant's quota, about as the database counts it. */
-export const bytesOf = ({ content, metadata }: { readonly content: string; readonly metadata: Metadata }): number =>
-  Buffer.byteLength(content) + (Object.keys(metadata).length === 0 ? 0 : Buffer.byteLength(JSON.stringify(metadata)))
-
 /** When a memory with this time to live expires; null: never. */
 export const expiryOf = (ttlSeconds: number | null, nowMs: number): string | null =>
   ttlSeconds === null ? null : new Date(nowMs + ttlSeconds * 1000).toISOString()

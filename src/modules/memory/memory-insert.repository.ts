@@ -38,19 +38,17 @@ export const insertMemories = async (
 ): Promise<readonly InsertedMemory[]> => {
   const inserted = await tx.query<Inserted>(sql`
     with input as (
-      select *, octet_length(content) + octet_length(metadata::text) as bytes
-      from json_to_recordset(${JSON.stringify(rows)}::json) as row(agent_id text, space_id text, memory_id text,
+      select * from json_to_recordset(${JSON.stringify(rows)}::json) as row(agent_id text, space_id text, memory_id text,
         content text, memory_type text, metadata jsonb, source_id text, source_position bigint,
         occurred_at timestamptz, content_hash bigint, tokens integer, changed_by text, created_at timestamptz,
         expires_at timestamptz, uses_default_ttl boolean, written_at timestamptz)
     ), clock as (
-      insert into agent as kept (tenant_id, agent_id, space_id, revision, memory_count, memory_tokens, stored_bytes)
-      select ${tx.tenantId}, agent_id, min(space_id), 1, count(*), sum(tokens), sum(bytes)
+      insert into agent as kept (tenant_id, agent_id, space_id, revision, memory_count, memory_tokens)
+      select ${tx.tenantId}, agent_id, min(space_id), 1, count(*), sum(tokens)
       from input group by agent_id order by agent_id
       on conflict (tenant_id, agent_id) do update set revision = kept.revision + 1,
         memory_count = kept.memory_count + excluded.memory_count,
-        memory_tokens = kept.memory_tokens + excluded.memory_tokens,
-        stored_bytes = kept.stored_bytes + excluded.stored_bytes, updated_at = now()
+        memory_tokens = kept.memory_tokens + excluded.memory_tokens, updated_at = now()
       returning agent_id, revision,
         make_interval(secs => (defaults ->> 'memory_ttl_seconds')::double precision) as default_ttl
     )
@@ -77,20 +75,4 @@ export const insertMemories = async (
       identicalTo: stored.identical_to ?? (first === row.memory_id ? null : (first ?? null)),
     }
   })
-}
-
-/** Which of the ids the agent has, its row locked so that this stays so. */
-export const lockKnownIds = async (
-  tx: TenantTransaction,
-  { agentId, memoryIds }: { agentId: string; memoryIds: readonly string[] },
-): Promise<ReadonlySet<string>> => {
-  const rows = await tx.query<{ memory_id: string }>(sql`
-    with locked as (
-      select tenant_id, agent_id from agent
-      where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for no key update
-    )
-    select wanted.memory_id from unnest(${memoryIds}::text[]) as wanted(memory_id)
-    where exists (select 1 from locked join memory on memory.tenant_id = locked.tenant_id
-      and memory.agent_id = locked.agent_id and memory.memory_id = wanted.memory_id)`)
-  return new Set(rows.map((row) => row.memory_id))
 }

@@ -2,6 +2,7 @@
 import type { TenantTransaction } from '../../ports/database.ts'
 import { brokenInvariant } from '../../shared/errors.ts'
 import { sql } from '../../shared/sql.ts'
+import { removeAnswersShowing } from '../idempotency/idempotency.repository.ts'
 import { type MemoryRow, type StoredRow, toMemory } from './memory-row.ts'
 import type { Memory } from './memory-types.ts'
 
@@ -56,7 +57,7 @@ export const updateMemory = async (
   const metadata = JSON.stringify(after.metadata)
   const rows = await tx.query<StoredRow>(sql`
     with before as (
-      select *, octet_length(content) + octet_length(metadata::text) as bytes from memory
+      select * from memory
       where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and memory_id = ${memoryId}
     ), kept as (
       insert into memory_version (tenant_id, agent_id, memory_id, version, content, memory_type, metadata, changed_by,
@@ -64,9 +65,7 @@ export const updateMemory = async (
       select tenant_id, agent_id, memory_id, version, content, memory_type, metadata, changed_by, updated_at from before
     ), clock as (
       update agent set revision = agent.revision + 1, updated_at = now(),
-        memory_tokens = agent.memory_tokens + ${after.tokens} - before.tokens,
-        stored_bytes = agent.stored_bytes + octet_length(${after.content}::text) + octet_length(${metadata}::jsonb::text)
-          - before.bytes
+        memory_tokens = agent.memory_tokens + ${after.tokens} - before.tokens
       from before where agent.tenant_id = before.tenant_id and agent.agent_id = before.agent_id
       returning agent.revision
     )
@@ -85,7 +84,7 @@ export const updateMemory = async (
 }
 
 /**
- * Erases the memories with their versions at once and leaves removed entries, without content, for the index. With
+ * Erases the memories with their versions and the stored answers that show them at once, and leaves removed entries, without content, for the index. With
  * `expiredBy`, only those that have expired by that moment. Answers the ids that are gone.
  */
 export const deleteMemories = async (
@@ -98,15 +97,14 @@ export const deleteMemories = async (
       delete from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
         and memory_id = any(${memoryIds}::text[])
         and (${moment}::timestamptz is null or expires_at <= ${moment}::timestamptz)
-      returning memory_id, tokens, octet_length(content) + octet_length(metadata::text) as bytes
+      returning memory_id, tokens
     ), versions as (
       delete from memory_version where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
         and memory_id in (select memory_id from gone)
     ), clock as (
       update agent set revision = revision + 1, updated_at = now(),
         memory_count = memory_count - (select count(*) from gone),
-        memory_tokens = memory_tokens - (select coalesce(sum(tokens), 0) from gone),
-        stored_bytes = greatest(0, stored_bytes - (select coalesce(sum(bytes), 0) from gone))
+        memory_tokens = memory_tokens - (select coalesce(sum(tokens), 0) from gone)
       where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and exists (select 1 from gone)
       returning revision
     ), removed as (
@@ -116,5 +114,18 @@ export const deleteMemories = async (
         embedding = null, embedding_model = null, content_revision = null, error = null
     )
     select memory_id from gone`)
-  return rows.map((row) => row.memory_id)
+  const gone = rows.map((row) => row.memory_id)
+  // A statement of its own, which sees what was stored while this one waited for a memory that an answer shows.
+  if (gone.length > 0) await removeAnswersShowing(tx, { agentId, memoryIds: gone })
+  return gone
+}
+
+/** Removes up to `limit` memories of the agent, whose row is locked; answers how many. */
+export const removeMemories = async (
+  tx: TenantTransaction,
+  { agentId, limit }: { agentId: string; limit: number },
+): Promise<number> => {
+  const rows = await tx.query<{ memory_id: string }>(sql`
+    select memory_id from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId} limit ${limit}`)
+  return (await deleteMemories(tx, { agentId, memoryIds: rows.map((row) => row.memory_id) })).length
 }

@@ -6,12 +6,11 @@ import type { Clock } from '../../shared/clock.ts'
 import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import { decodeCursor, invalidCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import type { QuotaGuard, Room } from '../tenant/quota.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryNotFound, memoryVersionMismatch, memoryVersionNotFound } from './memory.errors.ts'
 import { deleteMemories, findMemory, lockMemory, updateMemory } from './memory.repository.ts'
 import type { MemoryAdditions } from './memory-additions.ts'
-import { bytesOf, ensureStorable, expiryOf } from './memory-input.ts'
+import { ensureStorable, expiryOf } from './memory-input.ts'
 import {
   type CreationPlace,
   type ListOrder,
@@ -28,7 +27,6 @@ export type MemoryServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
   readonly tokenizer: Tokenizer
-  readonly quota: QuotaGuard
   readonly clock: Clock
   readonly additions: MemoryAdditions
 }
@@ -52,7 +50,7 @@ const placeOf = ({ list, cursor }: { list: string; cursor: string | null }, orde
 }
 
 export const createMemoryService = (options: MemoryServiceOptions) => {
-  const { database, idempotency, tokenizer, quota, clock, additions } = options
+  const { database, idempotency, tokenizer, clock, additions } = options
   const { onWrite } = additions
   const now = () => new Date(clock.nowMs()).toISOString()
 
@@ -70,11 +68,10 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
   const replace = async (
     tx: TenantTransaction,
     caller: Caller,
-    { memory, change, room }: { memory: Memory; change: MemoryChange; room: Room },
+    { memory, change }: { memory: Memory; change: MemoryChange },
   ): Promise<Memory> => {
     const { content = memory.content, metadata = memory.metadata } = change
     ensureStorable({ content, metadata: change.metadata, memoryType: change.memoryType })
-    room.take({ memories: 0, bytes: bytesOf({ content, metadata }) - bytesOf(memory) })
     return updateMemory(tx, {
       agentId: memory.agentId,
       memoryId: memory.memoryId,
@@ -99,17 +96,15 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
       memoryId,
       expected,
       changeOf,
-      room,
     }: {
       agentId: string
       memoryId: string
       expected: ExpectedVersion
       changeOf: (memory: Memory) => MemoryChange
-      room: Room
     },
   ): Promise<Memory> => {
     const memory = await lockExpected(tx, { agentId, memoryId, expected })
-    return replace(tx, caller, { memory, change: changeOf(memory), room })
+    return replace(tx, caller, { memory, change: changeOf(memory) })
   }
 
   const applyDelete = async (
@@ -122,11 +117,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
 
   return {
     ...additions,
-    /**
-     * For whoever writes in a transaction of its own, such as a tool call; call `onWrite` when it has committed. The room
-     * in the quota is opened before the transaction.
-     */
-    openRoom: quota.openRoom,
+    /** For whoever writes in a transaction of its own, such as a tool call; call `onWrite` when it has committed. */
     applyUpdate,
     applyDelete,
 
@@ -149,10 +140,9 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         change,
       }: { agentId: string; memoryId: string; expected: ExpectedVersion; change: MemoryChange },
     ): Promise<Memory> => {
-      const room = await quota.openRoom(caller)
       const updated = await database.transact(
         caller.tenantId,
-        (tx) => applyUpdate(tx, caller, { agentId, memoryId, expected, changeOf: () => change, room }),
+        (tx) => applyUpdate(tx, caller, { agentId, memoryId, expected, changeOf: () => change }),
         caller,
       )
       onWrite()
@@ -218,17 +208,15 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
     ): Promise<Memory> => {
       const reverted = await idempotency.runOnce<Memory>(caller, {
         agentId,
-        operation: async (commit) => {
-          const room = await quota.openRoom(caller)
-          return commit(async (tx) => {
+        operation: (commit) =>
+          commit(async (tx) => {
             const memory = await lockExpected(tx, { agentId, memoryId, expected })
             const [found] = await listVersions(tx, { agentId, memoryId, before: version + 1, limit: 1 })
             const wanted = version === memory.version ? memory : found
             if (wanted === undefined || wanted.version !== version) throw memoryVersionNotFound()
             const { content, memoryType, metadata } = wanted
-            return replace(tx, caller, { memory, change: { content, memoryType, metadata }, room })
-          })
-        },
+            return replace(tx, caller, { memory, change: { content, memoryType, metadata } })
+          }),
       })
       onWrite()
       return reverted

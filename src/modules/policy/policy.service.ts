@@ -9,7 +9,7 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { ContextService } from '../context/context.service.ts'
-import type { Idempotency, Store } from '../idempotency/idempotency.service.ts'
+import type { Commit, Idempotency, Store } from '../idempotency/idempotency.service.ts'
 import type { ModelTokens } from '../tenant/model-tokens.ts'
 import type { ToolService } from '../tool/tool.service.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
@@ -118,7 +118,11 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
    * A run whose answer is stored, in the transaction of its last turn where that calls nothing. One that was cut short
    * stores nothing: sent again, it goes on from what it has done.
    */
-  const runStoring = async (caller: Caller, run: Run, store: Store<RunResult>): Promise<RunResult> => {
+  const runStoring = async (
+    caller: Caller,
+    run: Run,
+    { commit, store }: { readonly commit: Commit<RunResult>; readonly store: Store<RunResult> },
+  ): Promise<RunResult> => {
     const progress: Progress = { steps: [], last: null }
     let isStored = false
     const onWhole: Run['onWhole'] = async (tx, last) => {
@@ -130,7 +134,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
     }
     const result = await runLeased(caller, { ...run, onWhole }, progress)
     const isCutShort = result.finishReason === 'deadline' || result.finishReason === 'cancelled'
-    if (!isStored && !isCutShort) await database.transact(caller.tenantId, (tx) => store(tx, result))
+    if (!isStored && !isCutShort) await commit(async () => result)
     return result
   }
 
@@ -164,7 +168,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       const { agentId } = await contexts.readSession(caller, sessionId)
       return idempotency.runOnce<RunResult>(stayingOf(caller), {
         agentId,
-        operation: (_commit, _amend, store) => lead(() => runStoring(caller, run, store)),
+        operation: (commit, _amend, store) => lead(() => runStoring(caller, run, { commit, store })),
       })
     },
   }

@@ -10,6 +10,7 @@ type SessionRow = {
   readonly metadata: Record<string, unknown>
   readonly context_version: number
   readonly context_tokens: number
+  readonly context_bytes: number
   readonly budget_tokens: number
   readonly next_sequence: number
   readonly next_step: number
@@ -18,7 +19,12 @@ type SessionRow = {
   readonly closed_at: string | null
 }
 
-export type StoredSession = Session & { readonly nextSequence: number; readonly nextStep: number }
+export type StoredSession = Session & {
+  readonly nextSequence: number
+  readonly nextStep: number
+  /** What reading its context takes. */
+  readonly contextBytes: number
+}
 
 const toSession = (row: SessionRow): StoredSession => ({
   sessionId: row.session_id,
@@ -34,6 +40,7 @@ const toSession = (row: SessionRow): StoredSession => ({
   },
   nextSequence: row.next_sequence,
   nextStep: row.next_step,
+  contextBytes: row.context_bytes,
   createdAt: row.created_at,
   updatedAt: row.updated_at,
   closedAt: row.closed_at,

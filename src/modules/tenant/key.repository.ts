@@ -14,6 +14,7 @@ type KeyRow = {
   readonly retires_at: string | null
   readonly revoked_at: string | null
   readonly rotated_from: string | null
+  readonly key_space: string
 }
 
 /** Both are RFC 3339 in UTC, so the earlier moment is the lesser text. */
@@ -30,16 +31,18 @@ const toKey = (row: KeyRow): Key => ({
   ownExpiresAt: row.expires_at,
   revokedAt: row.revoked_at,
   rotatedFrom: row.rotated_from,
+  keySpace: row.key_space,
 })
 
 export const insertKey = async (
   tx: TenantTransaction,
-  { keyId, keyHash, key, rotatedFrom }: { keyId: string; keyHash: Buffer; key: NewKey; rotatedFrom: string | null },
+  { keyId, keyHash, key, predecessor }: { keyId: string; keyHash: Buffer; key: NewKey; predecessor: Key | null },
 ): Promise<Key> => {
   const rows = await tx.query<KeyRow>(sql`
-    insert into api_key (tenant_id, key_id, name, key_hash, scopes, agent_ids, expires_at, rotated_from)
+    insert into api_key (tenant_id, key_id, name, key_hash, scopes, agent_ids, expires_at, rotated_from,
+      key_space)
     values (${tx.tenantId}, ${keyId}, ${key.name}, ${keyHash}, ${key.scopes}::text[], ${key.agentIds}::text[],
-      ${key.expiresAt}::timestamptz, ${rotatedFrom})
+      ${key.expiresAt}::timestamptz, ${predecessor?.keyId}, ${predecessor?.keySpace ?? keyId})
     returning *`)
   return toKey(rows[0] as KeyRow)
 }

@@ -4,11 +4,11 @@ import type { Clock } from '../../shared/clock.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import { insertAuditEvent } from './audit.repository.ts'
 import { findKey, findLiveKey, insertKey, type LiveKey, listKeys, retireKey, revokeKey } from './key.repository.ts'
 import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { hashOf, isSameHash, tenantOfSecret } from './key-secret.ts'
 import { keyNotFound, keyNotLive, scopeNotGrantable } from './tenant.errors.ts'
-import { insertAuditEvent } from './tenant.repository.ts'
 import type { CreatedKey, Key, NewKey } from './tenant-types.ts'
 
 export type AuthenticatedKey = LiveKey & { readonly tenantId: string }
@@ -51,6 +51,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       actor,
       action: event.action,
       target: event.key.keyId,
+      agentIds: event.key.agentIds,
       details: { name: event.key.name, scopes: event.key.scopes, agent_ids: event.key.agentIds },
       requestId,
     })
@@ -93,7 +94,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
         maker: caller,
         insert: async (tx, keyHash) => {
           ensureNotOver(key, clock.nowMs())
-          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: null })
+          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, predecessor: null })
           await audit(tx, caller, { action: 'key.create', key: created })
           return created
         },
@@ -127,7 +128,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
           if (!isLive(old)) throw keyNotLive()
           ensureGrantable(caller, old)
           const key = { ...old, expiresAt: old.ownExpiresAt }
-          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: keyId })
+          const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, predecessor: old })
           const graceEnd = new Date(clock.nowMs() + graceSeconds * 1000).toISOString()
           await retireKey(tx, { keyId, retiresAt: graceEnd })
           await audit(tx, caller, { action: 'key.rotate', key: created })

@@ -1,4 +1,5 @@
 import { toUtc } from '../../shared/moment.ts'
+import { toRetentionBody } from './retention-body.ts'
 import type { NewKeyBody, QuotasBody } from './tenant.schemas.ts'
 import type { AuditEvent, CreatedKey, Key, NewKey, Quotas, Tenant, Usage } from './tenant-types.ts'
 
@@ -22,6 +23,7 @@ export const toTenantBody = (tenant: Tenant) => ({
   name: tenant.name,
   status: tenant.status,
   quotas: toQuotasBody(tenant.quotas),
+  retention: toRetentionBody(tenant.retention),
   created_at: tenant.createdAt,
   updated_at: tenant.updatedAt,
 })
@@ -51,6 +53,7 @@ export const toUsageBody = (usage: Usage) => ({
   memories: usage.memories,
   memory_tokens: usage.memoryTokens,
   stored_bytes: usage.storedBytes,
+  bytes_by_kind: usage.bytesByKind,
   model_tokens_today: usage.modelTokensToday,
   quotas: toQuotasBody(usage.quotas),
 })

@@ -15,6 +15,28 @@ export const noQuotas: Quotas = {
   modelTokensPerDayMax: null,
 }
 
+/** How long is kept what nobody deletes; null: for ever. */
+export type Retention = {
+  /** Sessions that are closed or were not changed for so long, with everything in them. */
+  readonly sessionsDays: number | null
+  /** Steps of sessions, with their tool calls. */
+  readonly stepsDays: number | null
+  /** Messages that left the context so long ago, with the edits that took them out. */
+  readonly messagesDays: number | null
+  /** Audit events, and the receipts of completed erasures. */
+  readonly auditDays: number | null
+  /** Stored answers, where that is shorter than the service's own time. */
+  readonly answersHours: number | null
+}
+
+export const keptForEver: Retention = {
+  sessionsDays: null,
+  stepsDays: null,
+  messagesDays: null,
+  auditDays: null,
+  answersHours: null,
+}
+
 export type TenantStatus = 'active' | 'deleting' | 'deleted'
 
 export type Tenant = {
@@ -22,6 +44,7 @@ export type Tenant = {
   readonly name: string
   readonly status: TenantStatus
   readonly quotas: Quotas
+  readonly retention: Retention
   readonly createdAt: string
   readonly updatedAt: string
 }
@@ -39,6 +62,8 @@ export type Key = {
   readonly ownExpiresAt: string | null
   readonly revokedAt: string | null
   readonly rotatedFrom: string | null
+  /** Whose Idempotency-Keys it continues: its own, or those of the first key it descends from. */
+  readonly keySpace: string
 }
 
 /** `secret` is in the answer that creates the key and nowhere else. */
@@ -51,12 +76,28 @@ export type NewKey = {
   readonly expiresAt: string | null
 }
 
+/** What is counted in `storedBytes`, by what it is. */
+export const storedKinds = [
+  'memories',
+  'memory_versions',
+  'sessions',
+  'messages',
+  'edits',
+  'steps',
+  'tool_calls',
+  'rewards',
+  'answers',
+] as const
+
+export type StoredKind = (typeof storedKinds)[number]
+
 export type Usage = {
   readonly agents: number
   readonly sessions: number
   readonly memories: number
   readonly memoryTokens: number
   readonly storedBytes: number
+  readonly bytesByKind: Readonly<Record<StoredKind, number>>
   /** Of the model, today (UTC). */
   readonly modelTokensToday: number
   readonly quotas: Quotas
@@ -67,6 +108,8 @@ export type AuditEvent = {
   readonly actor: string
   readonly action: string
   readonly target: string
+  /** The agents that it is about and no others; null: the whole tenant. */
+  readonly agentIds: readonly string[] | null
   readonly details: Readonly<Record<string, unknown>>
   readonly requestId: string
   readonly createdAt: string

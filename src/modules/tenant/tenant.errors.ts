@@ -45,11 +45,3 @@ export const modelTokensUsedUp = (limit: number, retryAfterSeconds: number) =>
     retryAfterSeconds,
     detail: `The tenant's quota of ${limit} model tokens a day is used up. Wait for the next day (UTC), or ask the operator for more.`,
   })
-
-export const quotaExceeded = (quota: 'memories' | 'stored_bytes', limit: number) =>
-  new AppError({
-    code: `quota.${quota}`,
-    status: 429,
-    retryAfterSeconds: 60,
-    detail: `The tenant's quota of ${limit} ${quota === 'memories' ? 'memories' : 'stored bytes'} is reached. Delete memories, or ask the operator for more.`,
-  })

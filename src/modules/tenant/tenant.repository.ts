@@ -1,6 +1,16 @@
 import type { SystemTransaction, TenantTransaction } from '../../ports/database.ts'
 import { sql } from '../../shared/sql.ts'
-import type { AuditEvent, Quotas, Tenant, TenantStatus, Usage } from './tenant-types.ts'
+import { fromRetentionBody, toRetentionBody } from './retention-body.ts'
+import type { RetentionBody } from './tenant.schemas.ts'
+import {
+  type Quotas,
+  type Retention,
+  type StoredKind,
+  storedKinds,
+  type Tenant,
+  type TenantStatus,
+  type Usage,
+} from './tenant-types.ts'
 
 type TenantRow = {
   readonly tenant_id: string
@@ -10,6 +20,7 @@ type TenantRow = {
   readonly memories_max: number | null
   readonly stored_bytes_max: number | null
   readonly model_tokens_per_day_max: number | null
+  readonly retention: RetentionBody
   readonly created_at: string
   readonly updated_at: string
 }
@@ -24,20 +35,29 @@ const toTenant = (row: TenantRow): Tenant => ({
     storedBytesMax: row.stored_bytes_max,
     modelTokensPerDayMax: row.model_tokens_per_day_max,
   },
+  retention: fromRetentionBody(row.retention),
   createdAt: row.created_at,
   updatedAt: row.updated_at,
 })
 
+type TenantValues = { readonly name: string; readonly quotas: Quotas; readonly retention: Retention }
+
+/** What is kept for ever is left out. */
+const retentionJson = (retention: Retention): string =>
+  JSON.stringify(Object.fromEntries(Object.entries(toRetentionBody(retention)).filter(([, time]) => time !== null)))
+
+/** Null when there is a tenant with that id; waits for who is just making it. */
 export const insertTenant = async (
   tx: TenantTransaction,
-  { name, quotas }: { name: string; quotas: Quotas },
-): Promise<Tenant> => {
+  { name, quotas, retention }: TenantValues,
+): Promise<Tenant | null> => {
   const rows = await tx.query<TenantRow>(sql`
-    insert into tenant (tenant_id, name, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max)
+    insert into tenant (tenant_id, name, requests_per_second, memories_max, stored_bytes_max, model_tokens_per_day_max,
+      retention)
     values (${tx.tenantId}, ${name}, ${quotas.requestsPerSecond}, ${quotas.memoriesMax}, ${quotas.storedBytesMax},
-      ${quotas.modelTokensPerDayMax})
-    returning *`)
-  return toTenant(rows[0] as TenantRow)
+      ${quotas.modelTokensPerDayMax}, ${retentionJson(retention)}::jsonb)
+    on conflict do nothing returning *`)
+  return rows[0] === undefined ? null : toTenant(rows[0])
 }
 
 export const findTenant = async (tx: TenantTransaction): Promise<Tenant | null> => {
@@ -47,12 +67,13 @@ export const findTenant = async (tx: TenantTransaction): Promise<Tenant | null> 
 
 export const updateTenant = async (
   tx: TenantTransaction,
-  { name, quotas }: { name: string; quotas: Quotas },
+  { name, quotas, retention }: TenantValues,
 ): Promise<Tenant | null> => {
   const rows = await tx.query<TenantRow>(sql`
     update tenant set name = ${name}, requests_per_second = ${quotas.requestsPerSecond},
       memories_max = ${quotas.memoriesMax}, stored_bytes_max = ${quotas.storedBytesMax},
-      model_tokens_per_day_max = ${quotas.modelTokensPerDayMax}, updated_at = now()
+      model_tokens_per_day_max = ${quotas.modelTokensPerDayMax}, retention = ${retentionJson(retention)}::jsonb,
+      updated_at = now()
     where tenant_id = ${tx.tenantId} returning *`)
   return rows[0] === undefined ? null : toTenant(rows[0])
 }
@@ -63,14 +84,26 @@ export const setTenantStatus = async (tx: TenantTransaction, status: TenantStatu
   return rows[0] === undefined ? null : toTenant(rows[0])
 }
 
-/** What is left of a tenant once its agents are erased: its keys and stored answers go, the row stays as a receipt. */
+/**
+ * What is left of a tenant once its agents are erased: its keys and stored answers go. Its row, its audit and its
+ * erasures stay as receipts that name nobody: that something was done, when, and how much was removed.
+ */
 export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => {
   await tx.query(sql`delete from api_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from model_usage where tenant_id = ${tx.tenantId}`)
-  await tx.query(
-    sql`update tenant set name = '', status = 'deleted', updated_at = now() where tenant_id = ${tx.tenantId}`,
-  )
+  await tx.query(sql`
+    update audit_event set actor = case when actor = 'operator' then actor else '' end,
+      target = case when target = tenant_id then target else '' end, agent_ids = null, details = '{}', request_id = ''
+    where tenant_id = ${tx.tenantId}`)
+  await tx.query(sql`update erasure set agent_id = '' where tenant_id = ${tx.tenantId}`)
+  await tx.query(sql`
+    update tenant set name = '', status = 'deleted', retention = '{}', updated_at = now()
+    where tenant_id = ${tx.tenantId}`)
+  // The lock of the usage is the last that anybody takes.
+  await tx.query(sql`delete from tenant_usage where tenant_id = ${tx.tenantId}`)
+  await tx.query(sql`delete from agent_usage where tenant_id = ${tx.tenantId}`)
+  await tx.query(sql`delete from usage_delta where tenant_id = ${tx.tenantId}`)
 }
 
 export const listTenants = async (
@@ -84,55 +117,59 @@ export const findDeletingTenants = async (tx: SystemTransaction, limit: number):
     (row) => row.tenant_id,
   )
 
-export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quotas' | 'modelTokensToday'>> => {
+/** Active tenants that have something kept for a time only, by id. */
+export const findRetainingTenants = async (
+  tx: SystemTransaction,
+  after: string,
+  limit: number,
+): Promise<readonly string[]> =>
+  (await tx.query<{ tenant_id: string }>(sql`select * from find_retaining_tenants(${after}, ${limit})`)).map(
+    (row) => row.tenant_id,
+  )
+
+/** Tenants of which something was counted that is not added up yet. */
+export const findUnfoldedTenants = async (tx: SystemTransaction, limit: number): Promise<readonly string[]> =>
+  (await tx.query<{ tenant_id: string }>(sql`select * from find_unfolded_tenants(${limit})`)).map(
+    (row) => row.tenant_id,
+  )
+
+/** Adds up to `limit` counts to the sums; answers how many. Nothing is left of what has nothing any more. */
+export const foldUsage = async (tx: TenantTransaction, limit: number): Promise<number> => {
+  const [row] = await tx.query<{ folded: number }>(sql`select folded from fold_usage(${tx.tenantId}, ${limit})`)
+  await tx.query(sql`delete from agent_usage where tenant_id = ${tx.tenantId} and items = 0 and bytes = 0`)
+  return row?.folded ?? 0
+}
+
+/** `only`: of these agents; null: of the whole tenant. One statement, so that no write is counted twice or missed. */
+export const readUsage = async (
+  tx: TenantTransaction,
+  { only }: { readonly only: readonly string[] | null },
+): Promise<Omit<Usage, 'quotas' | 'modelTokensToday'>> => {
   const rows = await tx.query<
-    Record<'agents' | 'sessions' | 'memories' | 'memory_tokens' | 'stored_bytes', number>
+    Record<'agents' | 'sessions' | 'memories' | 'memory_tokens', number> & {
+      readonly bytes: Readonly<Record<string, number>> | null
+    }
   >(sql`
     select count(*) as agents, coalesce(sum(session_count), 0) as sessions, coalesce(sum(memory_count), 0) as memories,
-      coalesce(sum(memory_tokens), 0) as memory_tokens, coalesce(sum(stored_bytes), 0) as stored_bytes
-    from agent where tenant_id = ${tx.tenantId}`)
+      coalesce(sum(memory_tokens), 0) as memory_tokens,
+      (select jsonb_object_agg(kind, bytes) from (
+        select kind, sum(bytes) as bytes from (
+          select agent_id, kind, bytes from agent_usage where tenant_id = ${tx.tenantId}
+          union all select agent_id, kind, bytes from usage_delta where tenant_id = ${tx.tenantId}
+        ) as counted
+        where ${only}::text[] is null or agent_id = any(${only}::text[]) group by kind
+      ) as by_kind) as bytes
+    from agent where tenant_id = ${tx.tenantId} and (${only}::text[] is null or agent_id = any(${only}::text[]))`)
   const [row] = rows
+  const bytesOf = (kind: StoredKind): number => row?.bytes?.[kind] ?? 0
   return {
     agents: row?.agents ?? 0,
     sessions: row?.sessions ?? 0,
     memories: row?.memories ?? 0,
     memoryTokens: row?.memory_tokens ?? 0,
-    storedBytes: row?.stored_bytes ?? 0,
+    storedBytes: storedKinds.reduce((sum, kind) => sum + bytesOf(kind), 0),
+    bytesByKind: Object.fromEntries(storedKinds.map((kind) => [kind, bytesOf(kind)])) as Usage['bytesByKind'],
   }
-}
-
-export const insertAuditEvent = async (tx: TenantTransaction, event: Omit<AuditEvent, 'createdAt'>): Promise<void> => {
-  await tx.query(sql`
-    insert into audit_event (tenant_id, audit_event_id, actor, action, target, details, request_id)
-    values (${tx.tenantId}, ${event.auditEventId}, ${event.actor}, ${event.action}, ${event.target},
-      ${JSON.stringify(event.details)}::jsonb, ${event.requestId})`)
-}
-
-/** The newest first; `before` is the last id of the page before, or empty. */
-export const listAuditEvents = async (
-  tx: TenantTransaction,
-  { before, limit }: { before: string; limit: number },
-): Promise<readonly AuditEvent[]> => {
-  const rows = await tx.query<{
-    audit_event_id: string
-    actor: string
-    action: string
-    target: string
-    details: Record<string, unknown>
-    request_id: string
-    created_at: string
-  }>(sql`
-    select * from audit_event where tenant_id = ${tx.tenantId} and (${before} = '' or audit_event_id < ${before})
-    order by audit_event_id desc limit ${limit}`)
-  return rows.map((row) => ({
-    auditEventId: row.audit_event_id,
-    actor: row.actor,
-    action: row.action,
-    target: row.target,
-    details: row.details,
-    requestId: row.request_id,
-    createdAt: row.created_at,
-  }))
 }
 
 /** The row that all first starts wait for, one after another. */

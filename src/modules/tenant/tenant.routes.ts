@@ -11,7 +11,8 @@ import {
 } from '../../http/route-schemas.ts'
 import { idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
-import { type NewKeyBody, type QuotasBody, tenantComponents } from './tenant.schemas.ts'
+import { fromRetentionBody } from './retention-body.ts'
+import { type NewKeyBody, type QuotasBody, type RetentionBody, tenantComponents } from './tenant.schemas.ts'
 import type { TenantService } from './tenant.service.ts'
 import { fromNewKeyBody, fromQuotasBody, toKeyBody, toTenantBody } from './tenant-body.ts'
 import { noQuotas } from './tenant-types.ts'
@@ -30,12 +31,13 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
       operationId: 'createTenant',
       summary: 'Create a tenant',
       tags: ['admin'],
-      body: refTo<{ name: string; quotas?: QuotasBody }>('NewTenant'),
+      body: refTo<{ name: string; quotas?: QuotasBody; retention?: RetentionBody }>('NewTenant'),
       response: { 201: withHeaders('Tenant', 'Created.', 'Location'), ...bodyProblems(409) },
     },
     handler: async (request, reply) => {
       const quotas = { ...noQuotas, ...fromQuotasBody(request.body.quotas) }
-      const tenant = await tenants.create(operatorOf(request), { name: request.body.name, quotas })
+      const retention = fromRetentionBody(request.body.retention)
+      const tenant = await tenants.create(operatorOf(request), { name: request.body.name, quotas, retention })
       return reply.code(201).header('Location', `/v1/admin/tenants/${tenant.tenantId}`).send(toTenantBody(tenant))
     },
   })
@@ -74,16 +76,17 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
     config: { access: operatorAccess },
     schema: {
       operationId: 'updateTenant',
-      summary: "Change a tenant's name or quotas; quotas that are not given stay",
+      summary: "Change a tenant's name, quotas or retention; what is not given stays",
       tags: ['admin'],
       params: tenantParams,
-      body: refTo<{ name?: string; quotas?: QuotasBody }>('TenantChange'),
+      body: refTo<{ name?: string; quotas?: QuotasBody; retention?: RetentionBody }>('TenantChange'),
       response: { 200: tenantBody, ...bodyProblems(404, 409) },
     },
     handler: async (request) => {
-      const { name, quotas } = request.body
+      const { name, quotas, retention } = request.body
       const { tenant_id: tenantId } = request.params
-      return toTenantBody(await tenants.update(operatorOf(request), { tenantId, name, quotas: fromQuotasBody(quotas) }))
+      const change = { tenantId, name, quotas: fromQuotasBody(quotas), retention: retention ?? {} }
+      return toTenantBody(await tenants.update(operatorOf(request), change))
     },
   })
 

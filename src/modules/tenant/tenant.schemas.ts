@@ -2,6 +2,7 @@ import { type Static, Type } from 'typebox'
 import { tenantScopes } from '../../shared/caller.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
+import { storedKinds } from './tenant-types.ts'
 
 const momentSchema = Type.String({ format: 'date-time' })
 const nullableMoment = Type.Union([momentSchema, Type.Null()])
@@ -23,6 +24,37 @@ export const quotasSchema = Type.Object(
   { $id: 'Quotas', additionalProperties: false },
 )
 export type QuotasBody = Static<typeof quotasSchema>
+
+const keptSchema = (unit: string, maximum: number, description: string) =>
+  Type.Optional(
+    Type.Union([Type.Integer({ minimum: 1, maximum }), Type.Null()], {
+      description: `${description}, in ${unit}. Null: for ever.`,
+    }),
+  )
+
+export const retentionSchema = Type.Object(
+  {
+    sessions_days: keptSchema(
+      'days',
+      36_500,
+      'Sessions since they last changed, closed or not, with all that is in them',
+    ),
+    steps_days: keptSchema('days', 36_500, 'Steps of sessions, with their tool calls'),
+    messages_days: keptSchema(
+      'days',
+      36_500,
+      'Messages since they left the context, with the edits that took them out',
+    ),
+    audit_days: keptSchema('days', 36_500, 'Audit events and receipts of erasures'),
+    answers_hours: keptSchema('hours', 24, 'Answers under an Idempotency-Key, where the service keeps them longer'),
+  },
+  {
+    $id: 'Retention',
+    additionalProperties: false,
+    description: 'How long is kept what nobody deletes. What is in a live context is always kept.',
+  },
+)
+export type RetentionBody = Static<typeof retentionSchema>
 
 export const newKeySchema = Type.Object(
   {
@@ -75,6 +107,7 @@ export const tenantSchema = Type.Object(
     name: Type.String(),
     status: Type.Union([Type.Literal('active'), Type.Literal('deleting'), Type.Literal('deleted')]),
     quotas: refTo<QuotasBody>('Quotas'),
+    retention: refTo<RetentionBody>('Retention'),
     created_at: momentSchema,
     updated_at: momentSchema,
   },
@@ -82,7 +115,11 @@ export const tenantSchema = Type.Object(
 )
 
 export const newTenantSchema = Type.Object(
-  { name: Type.String({ minLength: 1, maxLength: 256 }), quotas: Type.Optional(refTo<QuotasBody>('Quotas')) },
+  {
+    name: Type.String({ minLength: 1, maxLength: 256 }),
+    quotas: Type.Optional(refTo<QuotasBody>('Quotas')),
+    retention: Type.Optional(refTo<RetentionBody>('Retention')),
+  },
   {
     $id: 'NewTenant',
     additionalProperties: false,
@@ -94,6 +131,7 @@ export const tenantChangeSchema = Type.Object(
   {
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     quotas: Type.Optional(refTo<QuotasBody>('Quotas')),
+    retention: Type.Optional(refTo<RetentionBody>('Retention')),
   },
   {
     $id: 'TenantChange',
@@ -109,7 +147,10 @@ export const usageSchema = Type.Object(
     sessions: Type.Integer(),
     memories: Type.Integer(),
     memory_tokens: Type.Integer(),
-    stored_bytes: Type.Integer(),
+    stored_bytes: Type.Integer({ description: 'All of it: what is in bytes_by_kind.' }),
+    bytes_by_kind: Type.Object(Object.fromEntries(storedKinds.map((kind) => [kind, Type.Integer()])), {
+      description: 'What texts, metadata and tokens take, by what they belong to.',
+    }),
     model_tokens_today: Type.Integer({ description: 'Prompt and completion together, since midnight UTC.' }),
     quotas: refTo<QuotasBody>('Quotas'),
   },
@@ -131,6 +172,7 @@ export const auditEventSchema = Type.Object(
 
 export const tenantComponents = [
   quotasSchema,
+  retentionSchema,
   newKeySchema,
   keySchema,
   keyRotationSchema,

@@ -2,25 +2,26 @@
 import { createHash } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Database, TenantTransaction } from '../../ports/database.ts'
-import { type Caller, type IdempotencyClaim, tenantScopes } from '../../shared/caller.ts'
+import { type Caller, tenantScopes } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import { insertAuditEvent, listAuditEvents } from './audit.repository.ts'
 import { insertKey } from './key.repository.ts'
-import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
+import { ensureNotOver, makeKeyOnce } from './key-maker.ts'
 import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.ts'
 import { dayOf } from './model-tokens.ts'
 import { readModelUsage } from './model-usage.repository.ts'
+import { makerOf, type OperatorAction } from './operator-action.ts'
+import { fromRetentionBody, toRetentionBody } from './retention-body.ts'
 import { tenantExists, tenantNotActive, tenantNotFound } from './tenant.errors.ts'
 import {
   deleteTenantRest,
   findDeletingTenants,
   findOperatorKeyHash,
   findTenant,
-  insertAuditEvent,
   insertTenant,
-  listAuditEvents,
   listTenants,
   lockInstallation,
   readUsage,
@@ -28,25 +29,19 @@ import {
   storeOperatorKeyHash,
   updateTenant,
 } from './tenant.repository.ts'
+import type { RetentionBody } from './tenant.schemas.ts'
 import {
   type AuditEvent,
   type CreatedKey,
   type Key,
+  keptForEver,
   type NewKey,
   noQuotas,
   type Quotas,
+  type Retention,
   type Tenant,
   type Usage,
 } from './tenant-types.ts'
-
-/** Who acts for the operator, for the audit; with an Idempotency-Key and the operator's key where it may be a retry. */
-export type OperatorAction = {
-  readonly actor: string
-  readonly requestId: string
-  readonly signal?: AbortSignal
-  readonly idempotency?: IdempotencyClaim | null
-  readonly secret?: string
-}
 
 export type FirstTenant = { readonly tenantKey: string | null; readonly operatorKey: string | null }
 
@@ -66,21 +61,6 @@ export type TenantService = ReturnType<typeof createTenantService>
 
 const deletionsMax = 1_000
 
-/**
- * The operator as a caller within one tenant. Its Idempotency-Keys are kept among that tenant's, apart by a space that
- * no client can send.
- */
-const makerOf = ({ actor, requestId, signal, idempotency, secret }: OperatorAction, tenantId: string): KeyMaker => ({
-  tenantId,
-  actor,
-  requestId,
-  scopes: [],
-  agentIds: null,
-  signal: signal ?? new AbortController().signal,
-  idempotency: idempotency ? { ...idempotency, key: `operator ${idempotency.key}` } : null,
-  secret: secret ?? '',
-})
-
 export const createTenantService = (options: TenantServiceOptions) => {
   const { database, idempotency, createId, logger, eraseAgents, onChange } = options
 
@@ -91,16 +71,16 @@ export const createTenantService = (options: TenantServiceOptions) => {
   const audit = (
     tx: TenantTransaction,
     { actor, requestId }: OperatorAction,
-    event: { action: string; target: string; details?: Record<string, unknown> },
-  ) => insertAuditEvent(tx, { auditEventId: createId('aud'), actor, requestId, details: {}, ...event })
+    event: Pick<AuditEvent, 'action' | 'target'> & Partial<Pick<AuditEvent, 'agentIds' | 'details'>>,
+  ) => insertAuditEvent(tx, { auditEventId: createId('aud'), actor, requestId, agentIds: null, details: {}, ...event })
 
   const addKey = async (
     tx: TenantTransaction,
     { action, key, keyHash }: { action: OperatorAction; key: NewKey; keyHash: Buffer },
   ): Promise<Key> => {
-    const stored = await insertKey(tx, { keyId: createId('key'), keyHash, key, rotatedFrom: null })
+    const stored = await insertKey(tx, { keyId: createId('key'), keyHash, key, predecessor: null })
     const details = { name: key.name, scopes: key.scopes, agent_ids: key.agentIds }
-    await audit(tx, action, { action: 'key.create', target: stored.keyId, details })
+    await audit(tx, action, { action: 'key.create', target: stored.keyId, agentIds: key.agentIds, details })
     return stored
   }
 
@@ -117,13 +97,16 @@ export const createTenantService = (options: TenantServiceOptions) => {
     )
 
   return {
-    create: async (action: OperatorAction, { name, quotas }: { name: string; quotas: Quotas }): Promise<Tenant> =>
+    create: async (
+      action: OperatorAction,
+      { name, quotas, retention = keptForEver }: { name: string; quotas: Quotas; retention?: Retention },
+    ): Promise<Tenant> =>
       idempotency.runOnce(makerOf(action, tenantIdFor(action)), {
         agentId: null,
         operation: (commit) =>
           commit(async (tx) => {
-            if ((await findTenant(tx)) !== null) throw tenantExists()
-            const tenant = await insertTenant(tx, { name, quotas })
+            const tenant = await insertTenant(tx, { name, quotas, retention })
+            if (tenant === null) throw tenantExists()
             await audit(tx, action, { action: 'tenant.create', target: tenant.tenantId, details: { name } })
             return tenant
           }),
@@ -143,13 +126,22 @@ export const createTenantService = (options: TenantServiceOptions) => {
 
     update: async (
       action: OperatorAction,
-      { tenantId, name, quotas }: { tenantId: string; name: string | undefined; quotas: Partial<Quotas> },
+      {
+        tenantId,
+        name,
+        quotas,
+        retention,
+      }: { tenantId: string; name: string | undefined; quotas: Partial<Quotas>; retention: RetentionBody },
     ): Promise<Tenant> => {
       const updated = await database.transact(tenantId, async (tx) => {
         const before = await findTenant(tx)
         if (before === null) throw tenantNotFound()
         if (before.status !== 'active') throw tenantNotActive()
-        const after = { name: name ?? before.name, quotas: { ...before.quotas, ...quotas } }
+        const after = {
+          name: name ?? before.name,
+          quotas: { ...before.quotas, ...quotas },
+          retention: fromRetentionBody(retention, toRetentionBody(before.retention)),
+        }
         await audit(tx, action, { action: 'tenant.update', target: tenantId, details: { ...after } })
         return (await updateTenant(tx, after)) ?? before
       })
@@ -200,7 +192,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
           if (tenant === null) throw tenantNotFound()
           const { promptTokens, completionTokens } = await readModelUsage(tx, dayOf(options.clock.nowMs()))
           const modelTokensToday = promptTokens + completionTokens
-          return { ...(await readUsage(tx)), modelTokensToday, quotas: tenant.quotas }
+          return { ...(await readUsage(tx, { only: caller.agentIds })), modelTokensToday, quotas: tenant.quotas }
         },
         caller,
       ),
@@ -209,7 +201,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
       const [before] = decodeCursor({ list: 'audit', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
-        (tx) => listAuditEvents(tx, { before, limit: limit + 1 }),
+        (tx) => listAuditEvents(tx, { before, limit: limit + 1, only: caller.agentIds }),
         caller,
       )
       return pageOf(rows, { list: 'audit', limit, keysOf: ({ auditEventId }) => [auditEventId] })
@@ -232,7 +224,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         if (needsOperatorKey) await storeOperatorKeyHash(tx, hashOf(operatorKey))
         const isFirst = (await listTenants(tx, { after: '', limit: 1 })).length === 0
         if (isFirst) {
-          await insertTenant(tx, { name: 'default', quotas: noQuotas })
+          await insertTenant(tx, { name: 'default', quotas: noQuotas, retention: keptForEver })
           await audit(tx, action, { action: 'tenant.create', target: tenantId, details: { name: 'default' } })
           const key = { name: 'first key', scopes: tenantScopes, agentIds: null, expiresAt: null }
           await addKey(tx, { action, key, keyHash: hashOf(tenantKey) })

@@ -98,25 +98,21 @@ export const createMemoryTools = ({
       }
     },
 
-    update_memory: async ({ caller, session }, args): Promise<PreparedTool> => {
-      const room = await memories.openRoom(caller)
-      return {
-        degraded: [],
-        apply: async (tx) => {
-          const { memoryId, version } = await memories.applyUpdate(tx, caller, {
-            agentId: session.agentId,
-            memoryId: args.memory_id,
-            expected: '*',
-            changeOf: ({ metadata }) => ({
-              content: args.content,
-              metadata: args.metadata === undefined ? undefined : { ...metadata, ...(args.metadata as Metadata) },
-            }),
-            room,
-          })
-          return changedMemory({ memory_id: memoryId, version })
-        },
-      }
-    },
+    update_memory: async ({ caller, session }, args): Promise<PreparedTool> => ({
+      degraded: [],
+      apply: async (tx) => {
+        const { memoryId, version } = await memories.applyUpdate(tx, caller, {
+          agentId: session.agentId,
+          memoryId: args.memory_id,
+          expected: '*',
+          changeOf: ({ metadata }) => ({
+            content: args.content,
+            metadata: args.metadata === undefined ? undefined : { ...metadata, ...(args.metadata as Metadata) },
+          }),
+        })
+        return changedMemory({ memory_id: memoryId, version })
+      },
+    }),
 
     delete_memory: async ({ session }, args): Promise<PreparedTool> => ({
       degraded: [],

@@ -5,7 +5,6 @@
  */
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
-import { brokenInvariant } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, encodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import { findMessages, type StoredMessage } from '../context/context.repository.ts'
@@ -45,12 +44,14 @@ const largeStepsMax = 20
 
 type StepsPage = { readonly sessionId: string; readonly steps: readonly StoredStep[] }
 
-const messagesOf = (ids: readonly string[], messages: ReadonlyMap<string, StoredMessage>): readonly StoredMessage[] =>
-  ids.map((id) => {
-    const message = messages.get(id)
-    if (message === undefined) throw brokenInvariant('A step names a message that is not stored.')
-    return message
-  })
+/** Null when one of them is no longer kept: a prompt is given back as it was, or not at all. */
+const messagesOf = (
+  ids: readonly string[],
+  messages: ReadonlyMap<string, StoredMessage>,
+): readonly StoredMessage[] | null => {
+  const found = ids.flatMap((id) => messages.get(id) ?? [])
+  return found.length === ids.length ? found : null
+}
 
 export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
   const { database, rebuildPrompt } = options
@@ -63,12 +64,13 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
     const found = await findMessages(tx, { sessionId, messageIds })
     const messages = new Map(found.map((message) => [message.messageId, message]))
     return new Map(
-      steps.map(({ stepId, generation }) => [
-        stepId,
-        generation === null
-          ? null
-          : rebuildPrompt({ ...generation, messages: messagesOf(generation.promptMessageIds, messages) }),
-      ]),
+      steps.map(({ stepId, generation }) => {
+        const shown = generation === null ? null : messagesOf(generation.promptMessageIds, messages)
+        return [
+          stepId,
+          generation === null || shown === null ? null : rebuildPrompt({ ...generation, messages: shown }),
+        ]
+      }),
     )
   }
 
