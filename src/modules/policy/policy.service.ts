@@ -115,23 +115,18 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
   }
 
   /**
-   * A run whose answer is stored, in the transaction of its last turn where that calls nothing. One that was cut short
-   * stores nothing: sent again, it goes on from what it has done.
+   * A run whose answer is stored in the unit of work that its last turn is whole with. One that was cut short stores
+   * nothing: sent again, it goes on from what it has done.
    */
-  const runStoring = async (caller: Caller, run: Run, store: Store<RunResult>): Promise<RunResult> => {
+  const runStoring = (caller: Caller, run: Run, store: Store<RunResult>): Promise<RunResult> => {
     const progress: Progress = { steps: [], last: null }
-    let isStored = false
     const onWhole: Run['onWhole'] = async (tx, last) => {
       const { decision, step } = last
       if (decision.kind !== 'finish') return
       const done = { steps: [...progress.steps, step], last }
       await store(tx, resultOf(run.runId, done, { finishReason: decision.reason, context: step.context }))
-      isStored = true
     }
-    const result = await runLeased(caller, { ...run, onWhole }, progress)
-    const isCutShort = result.finishReason === 'deadline' || result.finishReason === 'cancelled'
-    if (!isStored && !isCutShort) await database.transact(caller.tenantId, (tx) => store(tx, result))
-    return result
+    return runLeased(caller, { ...run, onWhole }, progress)
   }
 
   return {

@@ -5,9 +5,11 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/
 import { countSession, ensureAgent } from '../agent/agent.repository.ts'
 import { ensureAgentAllowed } from '../agent/agent-access.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { sessionExists, sessionNotFound } from './session.errors.ts'
+import { sessionExists } from './session.errors.ts'
 import { closeSession, findSession, insertSession, listSessions, type StoredSession } from './session.repository.ts'
+import { ensureReachable } from './session-access.ts'
 import type { Session, SessionOptions, SessionStatus } from './session-types.ts'
+import type { RunUnit } from './units.ts'
 
 export type NewSession = {
   readonly agentId: string
@@ -20,6 +22,7 @@ export type NewSession = {
 export type SessionServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
+  readonly runUnit: RunUnit
   readonly createId: CreateId
   readonly defaultBudgetTokens: number
 }
@@ -32,6 +35,7 @@ export type SessionService = ReturnType<typeof createSessionService>
 export const createSessionService = ({
   database,
   idempotency,
+  runUnit,
   createId,
   defaultBudgetTokens,
 }: SessionServiceOptions) => {
@@ -110,18 +114,14 @@ export const createSessionService = ({
 
     /** Closing twice is closing once. */
     close: async (caller: Caller, sessionId: string): Promise<Session> => {
-      const { agentId } = await get(caller, sessionId)
+      const session = await get(caller, sessionId)
       return idempotency.runOnce<Session>(caller, {
-        agentId,
-        operation: (commit) => commit(async (tx) => ensureReachable(caller, await closeSession(tx, sessionId))),
+        agentId: session.agentId,
+        operation: (commit) => {
+          const work = async (tx: TenantTransaction) => ensureReachable(caller, await closeSession(tx, sessionId))
+          return runUnit<Session>(caller, { session, writesMemoryOf: null, commit, work })
+        },
       })
     },
   }
-}
-
-/** The session, when it is there and the key may see its agent. A foreign one is a missing one. */
-export const ensureReachable = (caller: Caller, session: StoredSession | null): StoredSession => {
-  if (session === null) throw sessionNotFound()
-  if (caller.agentIds !== null && !caller.agentIds.includes(session.agentId)) throw sessionNotFound()
-  return session
 }
