@@ -90,11 +90,9 @@ describe('the context of a session', () => {
     ])
   })
 
-  it('C8: of two calls that plan on the same version one edits and the other gets 409, and both are recorded', async () => {
-    const sessionId = await startSession(chatter, { filterThreshold: 0.2 })
-    const { version } = await read(sessionId)
+  /** Two FILTERs, neither of which gets an answer of the embedder before both have read the context. */
+  const filterTwice = (sessionId: string, expected: number | null) => {
     const { embed } = modules.embedder
-    // Each FILTER asks twice, after it has read the context: nobody gets an answer before both have read it.
     const askedMax = 4
     let asked = 0
     let letAllGo = () => {}
@@ -107,23 +105,99 @@ describe('the context of a session', () => {
       await allAsked
       return embed(...args)
     })
-    const filter = () => call(sessionId, 'filter_context', { criteria: 'weather in city' })
-    const both = await Promise.allSettled([filter(), filter()]).finally(() => embedder.mockRestore())
+    const args = { criteria: 'weather in city' }
+    const request = { sessionId, key: 'filter_context', args, door: 'http', expected } as const
+    const filter = () => modules.tools.call(caller, request)
+    return Promise.allSettled([filter(), filter()]).finally(() => embedder.mockRestore())
+  }
+
+  it('C8: of two calls that name the same version one edits and the other is refused', async () => {
+    const sessionId = await startSession(chatter, { filterThreshold: 0.2 })
+    const { version } = await read(sessionId)
+    const both = await filterTwice(sessionId, version)
     expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
     const reasons = both.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
-    expect(reasons).toMatchObject([{ code: 'context.version_conflict', status: 409, retryable: true }])
+    expect(reasons).toMatchObject([{ code: 'context.version_mismatch', status: 412 }])
     expect((await read(sessionId)).version).toBe(version + 1)
     const { data } = await modules.contexts.listEdits(caller, sessionId, { cursor: null, limit: 10 })
     expect(data).toHaveLength(1)
+  })
+
+  it('C8: of two calls that name no version each edits the context as it finds it, and both are recorded', async () => {
+    const sessionId = await startSession(chatter, { filterThreshold: 0.2 })
+    const { version } = await read(sessionId)
+    const both = await filterTwice(sessionId, null)
+    const effects = both.map((one) => one.status === 'fulfilled' && 'edit_id' in one.value.result)
+    expect(effects.sort()).toEqual([false, true])
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
+    expect((await read(sessionId)).version).toBe(version + 1)
     const recorded = await modules.database.read(caller.tenantId, (tx) =>
       tx.query<{ status: string; effective: boolean }>(
-        sql`select status, effective from tool_call where session_id = ${sessionId} order by status desc`,
+        sql`select status, effective from tool_call where session_id = ${sessionId} order by effective`,
       ),
     )
     expect(recorded).toEqual([
+      { status: 'ok', effective: false },
       { status: 'ok', effective: true },
-      { status: 'error', effective: false },
     ])
+  })
+
+  /** Runs `meanwhile` when the summarizer has read the context, before the summary is applied: the first time only. */
+  const whileSummarizing = async (sessionId: string, span: 'all' | number, meanwhile: () => Promise<unknown>) => {
+    const { prepareSummary } = modules.contexts
+    let prepared = 0
+    const watched = vi.spyOn(modules.contexts, 'prepareSummary').mockImplementation(async (...args) => {
+      const summary = await prepareSummary(...args)
+      prepared += 1
+      if (prepared === 1) await meanwhile()
+      return summary
+    })
+    const answer = await call(sessionId, 'summary_context', { span }).finally(() => watched.mockRestore())
+    return { answer, prepared }
+  }
+
+  it('C5: a SUMMARY during which something was appended replaces what it summarised and keeps what came', async () => {
+    const sessionId = await startSession()
+    const messages: readonly NewMessage[] = [{ role: 'user', content: 'Meanwhile' }]
+    const append = () => modules.contexts.append(caller, { sessionId, messages, expected: null })
+    const { answer, prepared } = await whileSummarizing(sessionId, 'all', append)
+    expect(prepared).toBe(1)
+    const context = await read(sessionId)
+    expect(context.messages.at(-1)?.content).toBe('Meanwhile')
+    expect(context.messages.map(({ messageId }) => messageId)).toContain(answer.result.summary_message_id)
+    expect(context.tokens).toBe(context.messages.reduce((sum, { tokens }) => sum + tokens, 0))
+  })
+
+  it('C1: a SUMMARY of messages of which one was pinned meanwhile is prepared again without it', async () => {
+    const sessionId = await startSession()
+    const [first] = (await read(sessionId)).messages
+    if (first === undefined) throw new Error('The session began with messages.')
+    const { messageId } = first
+    const pin = () => modules.contexts.setPinned(caller, { sessionId, messageId, pinned: true, expected: null })
+    const { answer, prepared } = await whileSummarizing(sessionId, 'all', pin)
+    expect(prepared).toBe(2)
+    expect(answer.result.replaced_message_ids).not.toContain(messageId)
+    expect((await read(sessionId)).messages.map((message) => message.messageId)).toContain(messageId)
+  })
+
+  it('a SUMMARY whose messages others edit all the while is told so in the end, and changes nothing', async () => {
+    const sessionId = await startSession()
+    const { prepareSummary } = modules.contexts
+    let prepared = 0
+    const watched = vi.spyOn(modules.contexts, 'prepareSummary').mockImplementation(async (...args) => {
+      const summary = await prepareSummary(...args)
+      const { messageId } = (await read(sessionId)).messages[prepared * 2] ?? { messageId: '' }
+      prepared += 1
+      await modules.contexts.setPinned(caller, { sessionId, messageId, pinned: true, expected: null })
+      return summary
+    })
+    const summary = call(sessionId, 'summary_context', { span: 'all' })
+    await expect(summary.finally(() => watched.mockRestore())).rejects.toMatchObject({
+      code: 'context.version_conflict',
+      status: 409,
+    })
+    expect(prepared).toBe(3)
+    expect((await read(sessionId)).messages).toHaveLength(chatter.length)
   })
 
   it('C8: an edit that was planned on a version that has passed is refused and changes nothing', async () => {

@@ -66,11 +66,11 @@ export const setTenantStatus = async (tx: TenantTransaction, status: TenantStatu
 /** What is left of a tenant once its agents are erased: its keys and stored answers go, the row stays as a receipt. */
 export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => {
   await tx.query(sql`delete from api_key where tenant_id = ${tx.tenantId}`)
-  await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from model_usage where tenant_id = ${tx.tenantId}`)
   await tx.query(
     sql`update tenant set name = '', status = 'deleted', updated_at = now() where tenant_id = ${tx.tenantId}`,
   )
+  await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
 }
 
 export const listTenants = async (

@@ -6,6 +6,7 @@ import type { TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { NewMessage } from '../context/plan-append.ts'
+import { idempotencyInFlight } from '../idempotency/idempotency.errors.ts'
 import type { StoredSession } from '../session/session.repository.ts'
 import { type RecordedCall, recordCall } from '../trajectory/step.repository.ts'
 import type { ParsedCall } from './read-calls.ts'
@@ -58,7 +59,7 @@ const recordOf = (parsed: ParsedCall, outcome: Outcome, effect: ToolEffect | nul
 
 /** Failures that the model is told of; the rest are failures of the turn. */
 const isForTheModel = (error: unknown): error is AppError =>
-  isAppError(error) && error.status < 500 && !error.code.startsWith('session.')
+  isAppError(error) && error.status < 500 && !/^(session|idempotency)\./.test(error.code)
 
 export const createTurnCall = ({ contexts, tools, onCall }: ToolRunner) => {
   const prepare = async (caller: Caller, turn: Turn, parsed: ParsedCall): Promise<Outcome> => {
@@ -103,10 +104,12 @@ export const createTurnCall = ({ contexts, tools, onCall }: ToolRunner) => {
     const session = needsMessage ? await appendAnswer(tx, edited, message) : edited
     const { sessionId, context } = session
     const done = { recorded, session }
-    await Promise.all([
+    const [isRecorded] = await Promise.all([
       recordCall(tx, { sessionId, stepId, ordinal, call: recorded, contextVersion: context.version }),
       call.onDone(tx, done),
     ])
+    // Another process is at the same request: what it has done stands, and this is undone.
+    if (!isRecorded) throw idempotencyInFlight()
     return done
   }
 
