@@ -208,7 +208,6 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const sessions = createSessionService({
     database,
     idempotency,
-    runUnit,
     createId,
     defaultBudgetTokens: settings.budgetTokens,
   })

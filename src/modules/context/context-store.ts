@@ -111,22 +111,21 @@ export const createContextStore = ({ database, tokenizer, createId, runUnit }: C
     tx: TenantTransaction,
     { sessionId, fromVersion, plan }: { sessionId: string; fromVersion: number; plan: EditPlan },
   ): Promise<AppliedEdit> => {
-    const session = await advanceContext(tx, {
-      sessionId,
-      fromVersion,
-      tokens: plan.tokensAfter,
-      messagesAdded: plan.added.length,
-    })
-    if (session === null) throw contextConflict()
     const editId = createId('edt')
-    const { version } = session.context
-    const { removed, restoredMessageIds, added, details } = plan
-    const [edit] = await Promise.all([
+    const { tokensAfter: tokens, removed, restoredMessageIds, added, details } = plan
+    const version = fromVersion + 1
+    // All leave together: where the version has passed, the rest is rolled back.
+    const advanced = advanceContext(tx, { sessionId, fromVersion, tokens, messagesAdded: added.length })
+    const written = Promise.all([
       insertEdit(tx, { sessionId, editId, contextVersion: version, plan }),
       moveMessages(tx, { sessionId, editId, removed, restoredMessageIds }),
       added.length > 0 && insertMessages(tx, { sessionId, messages: added, enteredVersion: version }),
       details.kind === 'undo' && markUndone(tx, { sessionId, editId: details.undoneEditId, undoneBy: editId }),
     ])
+    written.catch(() => undefined)
+    const session = await advanced
+    if (session === null) throw contextConflict()
+    const [edit] = await written
     return { edit, session }
   }
 

@@ -9,7 +9,6 @@ import { sessionExists } from './session.errors.ts'
 import { closeSession, findSession, insertSession, listSessions, type StoredSession } from './session.repository.ts'
 import { ensureReachable } from './session-access.ts'
 import type { Session, SessionOptions, SessionStatus } from './session-types.ts'
-import type { RunUnit } from './units.ts'
 
 export type NewSession = {
   readonly agentId: string
@@ -22,7 +21,6 @@ export type NewSession = {
 export type SessionServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
-  readonly runUnit: RunUnit
   readonly createId: CreateId
   readonly defaultBudgetTokens: number
 }
@@ -35,7 +33,6 @@ export type SessionService = ReturnType<typeof createSessionService>
 export const createSessionService = ({
   database,
   idempotency,
-  runUnit,
   createId,
   defaultBudgetTokens,
 }: SessionServiceOptions) => {
@@ -114,13 +111,11 @@ export const createSessionService = ({
 
     /** Closing twice is closing once. */
     close: async (caller: Caller, sessionId: string): Promise<Session> => {
-      const session = await get(caller, sessionId)
+      const { agentId } = await get(caller, sessionId)
       return idempotency.runOnce<Session>(caller, {
-        agentId: session.agentId,
-        operation: (commit) => {
-          const work = async (tx: TenantTransaction) => ensureReachable(caller, await closeSession(tx, sessionId))
-          return runUnit<Session>(caller, { session, writesMemoryOf: null, commit, work })
-        },
+        agentId,
+        // One statement, which takes the one lock itself.
+        operation: (commit) => commit(async (tx) => ensureReachable(caller, await closeSession(tx, sessionId))),
       })
     },
   }
