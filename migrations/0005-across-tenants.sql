@@ -86,11 +86,13 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
 $$;
 
 -- These change what all clocks say. Each takes the leases away, so that nobody who read a clock before moves it after,
--- and lets none be taken for a while where the index itself is about to be another one.
+-- and lets none be taken for a while where the index itself is about to be another one. Each locks the agents by their
+-- ids first, the order in which an insert for several agents takes them, so that the two never wait in a circle.
 
 -- Starts every clock over: the indexer then writes everything to the index again.
 create function restart_clocks(pause_ms integer) returns bigint
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  select 1 from public.agent where revision > 0 order by tenant_id, agent_id for no key update;
   with restarted as (
     update public.agent set indexed_revision = 0, embedded_revision = 0, lease_token = lease_token + 1,
       lease_until = clock_timestamp() + make_interval(secs => pause_ms / 1000.0)
@@ -102,6 +104,7 @@ $$;
 -- Starts the vectors' clocks over, for another embedder.
 create function restart_vectors() returns bigint
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  select 1 from public.agent where revision > 0 order by tenant_id, agent_id for no key update;
   with restarted as (
     update public.agent set embedded_revision = 0, lease_token = lease_token + 1, lease_until = null
     where revision > 0 returning 1
@@ -113,6 +116,7 @@ $$;
 -- words and vectors.
 create function begin_build(for_other_embedder boolean) returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  select 1 from public.agent order by tenant_id, agent_id for no key update;
   update public.agent set built_revision = 0,
     build_goal = case when for_other_embedder then revision else least(indexed_revision, embedded_revision) end
 $$;
@@ -120,6 +124,7 @@ $$;
 -- Makes the clocks speak of the index that was under construction.
 create function adopt_build(pause_ms integer) returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  select 1 from public.agent where revision > 0 order by tenant_id, agent_id for no key update;
   update public.agent set indexed_revision = least(indexed_revision, built_revision),
     embedded_revision = least(embedded_revision, built_revision), lease_token = lease_token + 1,
     lease_until = clock_timestamp() + make_interval(secs => pause_ms / 1000.0)
@@ -129,6 +134,7 @@ $$;
 -- Ends a pause.
 create function release_leases() returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  select 1 from public.agent where lease_until > clock_timestamp() order by tenant_id, agent_id for no key update;
   update public.agent set lease_until = null where lease_until > clock_timestamp()
 $$;
 

@@ -153,7 +153,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerTrajectoryRoutes(app, modules)
   registerMcpRoutes(app, { door: modules, isOriginAllowed: createOriginCheck(options.mcpOrigins) })
   registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
-  registerChatRoutes(app, { ...modules, policyDefaults: options.policyDefaults, clock: systemClock })
+  registerChatRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
 }
 
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {

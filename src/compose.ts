@@ -21,6 +21,7 @@ import { createPolicyService, type PolicyService } from './modules/policy/policy
 import { rebuildPrompt } from './modules/policy/rebuild-prompt.ts'
 import { createRunStreams, type RunStreams } from './modules/policy/run-streams.ts'
 import { createSessionService, type SessionService } from './modules/session/session.service.ts'
+import { createRunUnit } from './modules/session/units.ts'
 import { createKeyService, type KeyService } from './modules/tenant/key.service.ts'
 import { createMeteredModel } from './modules/tenant/metered-model.ts'
 import { createModelTokens, type ModelTokens } from './modules/tenant/model-tokens.ts'
@@ -118,6 +119,7 @@ const extractive =
 export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const { database, vectorIndex, embedder, tokenizer, clock, createId, logger } = parts
   const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlHours * 3_600 })
+  const runUnit = createRunUnit({ database })
   const modelTokens = createModelTokens({ database, clock, logger })
   const keys = createKeyService({ database, idempotency, clock, createId, cacheMs: settings.keyCacheMs })
   const indexer = createIndexer({
@@ -175,6 +177,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     idempotency,
     tokenizer,
     createId,
+    runUnit,
     summarize: summarizerOf({ model, tokenizer }, settings),
     contextBytesMax: settings.contextBytesMax,
   })
@@ -186,7 +189,6 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     embedTimeoutMs: settings.embedTimeoutMs,
   })
   const tools = createToolService({
-    database,
     idempotency,
     contexts,
     tools: { ...memoryTools, ...contextTools },
@@ -225,7 +227,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     modelTokens,
     runStreams: createRunStreams({ policy, createId, resumeMs: settings.policyResumeMs }),
     chat: createChatService({ sessions, contexts, policy, streams: chatStreams }),
-    trajectories: createTrajectoryService({ database, idempotency, createId, rebuildPrompt }),
+    trajectories: createTrajectoryService({ database, idempotency, runUnit, createId, rebuildPrompt }),
     indexer,
     indexKeeper: createIndexKeeper({
       database,

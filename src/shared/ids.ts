@@ -46,6 +46,9 @@ export type CreateId = (prefix: IdPrefix) => string
 
 export const createId: CreateId = (prefix) => `${prefix}_${uuidV7Hex(Date.now())}`
 
+/** When an id was made, in ms since 1970: its first 48 bits say so. */
+export const madeAtMs = (id: string): number => Number.parseInt(id.slice(id.indexOf('_') + 1).slice(0, 12), 16)
+
 /** `^mem_[0-9a-f]{32}$` as a JSON schema pattern. */
 export const idPattern = (prefix: IdPrefix): string => `^${prefix}_[0-9a-f]{32}$`
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { NewMessage } from '../../src/modules/context/plan-append.ts'
 import { findCalls } from '../../src/modules/trajectory/step.repository.ts'
 import type { Caller } from '../../src/shared/caller.ts'
@@ -87,42 +87,6 @@ describe('the context of a session', () => {
     )
     expect(calls).toMatchObject([
       { name: 'Filter_context', status: 'error', effective: false, problem: { code: 'embedder.unavailable' } },
-    ])
-  })
-
-  it('C8: of two calls that plan on the same version one edits and the other gets 409, and both are recorded', async () => {
-    const sessionId = await startSession(chatter, { filterThreshold: 0.2 })
-    const { version } = await read(sessionId)
-    const { embed } = modules.embedder
-    // Each FILTER asks twice, after it has read the context: nobody gets an answer before both have read it.
-    const askedMax = 4
-    let asked = 0
-    let letAllGo = () => {}
-    const allAsked = new Promise<void>((resolve) => {
-      letAllGo = resolve
-    })
-    const embedder = vi.spyOn(modules.embedder, 'embed').mockImplementation(async (...args) => {
-      asked += 1
-      if (asked === askedMax) letAllGo()
-      await allAsked
-      return embed(...args)
-    })
-    const filter = () => call(sessionId, 'filter_context', { criteria: 'weather in city' })
-    const both = await Promise.allSettled([filter(), filter()]).finally(() => embedder.mockRestore())
-    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
-    const reasons = both.flatMap((one) => (one.status === 'rejected' ? [one.reason] : []))
-    expect(reasons).toMatchObject([{ code: 'context.version_conflict', status: 409, retryable: true }])
-    expect((await read(sessionId)).version).toBe(version + 1)
-    const { data } = await modules.contexts.listEdits(caller, sessionId, { cursor: null, limit: 10 })
-    expect(data).toHaveLength(1)
-    const recorded = await modules.database.read(caller.tenantId, (tx) =>
-      tx.query<{ status: string; effective: boolean }>(
-        sql`select status, effective from tool_call where session_id = ${sessionId} order by status desc`,
-      ),
-    )
-    expect(recorded).toEqual([
-      { status: 'ok', effective: true },
-      { status: 'error', effective: false },
     ])
   })
 

@@ -73,6 +73,8 @@ export type ModuleOverrides = {
   readonly embedder?: FakeEmbedder
   readonly settings?: Partial<Settings>
   readonly wrapIndex?: (index: VectorIndex) => VectorIndex
+  readonly wrapDatabase?: (database: Database) => Database
+  readonly poolMax?: number
   readonly model?: LanguageModel | null
 }
 
@@ -101,6 +103,8 @@ const openIndexes = (
 
 export const createTestModules = async ({
   wrapIndex = (index) => index,
+  wrapDatabase = (database) => database,
+  poolMax = 5,
   qdrantUrl,
   databaseUrl,
   embedder = createFakeEmbedder(),
@@ -108,7 +112,7 @@ export const createTestModules = async ({
   model = null,
 }: ModuleOverrides = {}): Promise<TestModules> => {
   const test = databaseUrl === undefined ? await createTestDatabase() : { url: databaseUrl, drop: async () => {} }
-  const database = connect(test.url)
+  const database = wrapDatabase(connect(test.url, { poolMax }))
   const clock = createTestClock()
   const { exact, fallbackIndex, ...index } = openIndexes(qdrantUrl, { database, embedder, clock })
   const vectorIndex = wrapIndex(index.vectorIndex)

@@ -56,6 +56,8 @@ const createPool = (options: PostgresOptions): pg.Pool => {
     options: [
       `-c role=${appRole}`,
       `-c statement_timeout=${options.statementTimeoutMs}`,
+      // Sooner, so that who waits for a row is told that it was a row.
+      `-c lock_timeout=${Math.ceil(options.statementTimeoutMs / 2)}`,
       `-c idle_in_transaction_session_timeout=${options.statementTimeoutMs + 5_000}`,
       '-c timezone=UTC',
     ].join(' '),

@@ -1,4 +1,5 @@
 /** A run as OpenAI's chat endpoint answers it. */
+import { madeAtMs } from '../../shared/ids.ts'
 import type { RunResult } from '../policy/run-types.ts'
 import { toMeasureBody } from '../session/session-body.ts'
 
@@ -6,9 +7,10 @@ import { toMeasureBody } from '../session/session-body.ts'
 export type ChatFrame = {
   readonly sessionId: string
   readonly model: string
-  /** Seconds since 1970. */
-  readonly created: number
 }
+
+/** Seconds since 1970: when the run began, so that an answer that is given again is the same. */
+export const createdOf = (runId: string): number => Math.floor(madeAtMs(runId) / 1000)
 
 export const completionIdOf = (runId: string): string => `chatcmpl-${runId}`
 
@@ -42,7 +44,7 @@ const toMessage = ({ answer, clientCalls }: RunResult) => ({
 export const toCompletion = (run: RunResult, frame: ChatFrame) => ({
   id: completionIdOf(run.runId),
   object: 'chat.completion' as const,
-  created: frame.created,
+  created: createdOf(run.runId),
   model: frame.model,
   choices: [{ index: 0, message: toMessage(run), logprobs: null, finish_reason: finishReasonOf(run) }],
   usage: toUsage(run),

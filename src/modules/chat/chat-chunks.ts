@@ -5,7 +5,7 @@
  */
 import type { AppError } from '../../shared/errors.ts'
 import type { RunEvent, RunResult } from '../policy/run-types.ts'
-import { type ChatFrame, completionIdOf, finishReasonOf, toExtension, toUsage } from './chat-body.ts'
+import { type ChatFrame, completionIdOf, createdOf, finishReasonOf, toExtension, toUsage } from './chat-body.ts'
 
 export type ChunkFrame = ChatFrame & { readonly runId: string; readonly wantsUsage: boolean }
 
@@ -18,7 +18,7 @@ export const createChunkWriter = (frame: ChunkFrame) => {
   const head = {
     id: completionIdOf(frame.runId),
     object: 'chat.completion.chunk' as const,
-    created: frame.created,
+    created: createdOf(frame.runId),
     model: frame.model,
   }
   const chunk = (delta: Delta, finishReason: string | null = null) => ({

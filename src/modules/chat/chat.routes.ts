@@ -7,7 +7,6 @@ import { openAiErrorOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import { withBoundClaim } from '../../shared/caller.ts'
-import type { Clock } from '../../shared/clock.ts'
 import type { AppError } from '../../shared/errors.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
@@ -22,7 +21,6 @@ import { readChatRequest } from './read-chat-request.ts'
 export type ChatRoutesDependencies = {
   readonly chat: ChatService
   readonly policyDefaults: PolicyDefaults
-  readonly clock: Clock
 }
 
 const heartbeatMs = 15_000
@@ -74,7 +72,7 @@ const registerModelsRoute = (app: App, { chat }: ChatRoutesDependencies): void =
 }
 
 export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencies): void => {
-  const { chat, policyDefaults, clock } = dependencies
+  const { chat, policyDefaults } = dependencies
   for (const component of chatComponents) app.addSchema(component)
   registerModelsRoute(app, dependencies)
 
@@ -95,11 +93,7 @@ export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencie
       const caller = withBoundClaim(callerOf(request), place)
       if (place.agentId !== null && !caller.scopes.includes('session:write')) throw scopeMissing('session:write')
       const { isStreamed, wantsUsage, ...asked } = readChatRequest(request.body, policyDefaults)
-      const frame: ChatFrame = {
-        sessionId: place.sessionId,
-        model: chat.findModel() ?? asked.model,
-        created: Math.floor(clock.nowMs() / 1000),
-      }
+      const frame: ChatFrame = { sessionId: place.sessionId, model: chat.findModel() ?? asked.model }
       if (!isStreamed) return toCompletion(await chat.complete(caller, { ...place, ...asked }), frame) as never
       const { runId, events } = await chat.stream(caller, { ...place, ...asked }, { idleMs: heartbeatMs })
       const toError = (failure: AppError) => {

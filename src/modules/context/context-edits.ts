@@ -7,8 +7,8 @@ import type { Caller } from '../../shared/caller.ts'
 import { brokenInvariant } from '../../shared/errors.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { findSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
+import { findSession, type StoredSession } from '../session/session.repository.ts'
+import { ensureReachable } from '../session/session-access.ts'
 import type { Session } from '../session/session-types.ts'
 import { editNotFound, refused } from './context.errors.ts'
 import { findMessages } from './context.repository.ts'
@@ -24,8 +24,10 @@ export type ContextEditsOptions = {
   readonly store: ContextStore
 }
 
+type LockedEdit = { readonly edit: StoredEdit | null; readonly session: Session }
+
 export const createContextEdits = ({ database, idempotency, store }: ContextEditsOptions) => {
-  const { readContext, readSession, lockOpen, applyEdit } = store
+  const { readContext, readSession, change, applyEdit } = store
 
   /** Plans and applies under the session's lock: for edits that need no slow preparation. */
   const editLocked = async (
@@ -39,20 +41,18 @@ export const createContextEdits = ({ database, idempotency, store }: ContextEdit
       expected: ExpectedContext
       plan: (tx: TenantTransaction, context: Context) => Promise<PlannedEdit | Unchanged | Refusal>
     },
-  ): Promise<{ readonly edit: StoredEdit | null; readonly session: Session }> => {
-    const { agentId } = await readSession(caller, sessionId)
-    return idempotency.runOnce(caller, {
-      agentId,
-      operation: (commit) =>
-        commit(async (tx) => {
-          const session = await lockOpen(tx, caller, { sessionId, expected })
-          const context = await readContext(tx, session)
-          const planned = await plan(tx, context)
-          if (planned.outcome === 'refused') throw refused(planned)
-          if (planned.outcome === 'unchanged') return { edit: null, session }
-          const applied = await applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
-          return { edit: applied.edit, session: { ...session, context: applied.context } }
-        }),
+  ): Promise<LockedEdit> => {
+    const before = await readSession(caller, sessionId)
+    const work = async (tx: TenantTransaction, session: StoredSession): Promise<LockedEdit> => {
+      const context = await readContext(tx, session)
+      const planned = await plan(tx, context)
+      if (planned.outcome === 'refused') throw refused(planned)
+      if (planned.outcome === 'unchanged') return { edit: null, session }
+      return applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
+    }
+    return idempotency.runOnce<LockedEdit>(caller, {
+      agentId: before.agentId,
+      operation: (commit) => change(caller, { session: before, writesMemoryOf: null, expected, commit, work }),
     })
   }
 

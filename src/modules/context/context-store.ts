@@ -9,9 +9,9 @@ import type { Caller } from '../../shared/caller.ts'
 import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { sessionClosed } from '../session/session.errors.ts'
-import { advanceContext, findSession, lockSession, type StoredSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
-import type { ContextMeasure } from '../session/session-types.ts'
+import { advanceContext, findSession, type StoredSession } from '../session/session.repository.ts'
+import { ensureReachable } from '../session/session-access.ts'
+import type { RunUnit, Unit } from '../session/units.ts'
 import { contextConflict, contextTooLarge, contextVersionMismatch, refused } from './context.errors.ts'
 import {
   insertMessages,
@@ -30,7 +30,7 @@ export type Snapshot = { readonly session: StoredSession; readonly context: Cont
 /** Null: whichever version it is. */
 export type ExpectedContext = ExpectedVersion | null
 
-export type AppliedEdit = { readonly edit: StoredEdit; readonly context: ContextMeasure }
+export type AppliedEdit = { readonly edit: StoredEdit; readonly session: StoredSession }
 
 export type Appended = { readonly messages: readonly StoredMessage[]; readonly session: StoredSession }
 
@@ -39,7 +39,11 @@ export type ContextStoreOptions = {
   readonly tokenizer: Tokenizer
   readonly createId: CreateId
   readonly contextBytesMax: number
+  readonly runUnit: RunUnit
 }
+
+/** A change of an open session, of its context or of its steps. */
+export type Change<T> = Unit<T> & { readonly expected: ExpectedContext }
 
 export type ContextStore = ReturnType<typeof createContextStore>
 
@@ -74,7 +78,8 @@ const ensureExpected = (session: StoredSession, expected: ExpectedContext): void
     throw contextVersionMismatch(session.context.version)
 }
 
-export const createContextStore = ({ database, tokenizer, createId, contextBytesMax }: ContextStoreOptions) => {
+export const createContextStore = (options: ContextStoreOptions) => {
+  const { database, tokenizer, createId, runUnit, contextBytesMax } = options
   const readSession = async (caller: Caller, sessionId: string): Promise<StoredSession> =>
     ensureReachable(caller, await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller))
 
@@ -88,15 +93,21 @@ export const createContextStore = ({ database, tokenizer, createId, contextBytes
     return { session, context: contextOf(session, messages) }
   }
 
-  const lockOpen = async (
+  const change = <T>(caller: Caller, { expected, work, ...unit }: Change<T>): Promise<T> =>
+    runUnit(caller, {
+      ...unit,
+      work: async (tx, session) => {
+        ensureExpected(ensureOpen(session), expected)
+        return work(tx, session)
+      },
+    })
+
+  /** The context under the lock: as it was read before, where it has not changed since. */
+  const readUnchanged = async (
     tx: TenantTransaction,
-    caller: Caller,
-    { sessionId, expected }: { sessionId: string; expected: ExpectedContext },
-  ): Promise<StoredSession> => {
-    const session = ensureOpen(ensureReachable(caller, await lockSession(tx, sessionId)))
-    ensureExpected(session, expected)
-    return session
-  }
+    session: StoredSession,
+    { context }: Pick<Snapshot, 'context'>,
+  ): Promise<Context> => (session.context.version === context.version ? context : readContext(tx, session))
 
   /** A context that has become too large may get smaller, and nothing else. */
   const ensureFits = (before: StoredSession, bytes: number): void => {
@@ -108,25 +119,24 @@ export const createContextStore = ({ database, tokenizer, createId, contextBytes
     tx: TenantTransaction,
     { sessionId, fromVersion, plan }: { sessionId: string; fromVersion: number; plan: EditPlan },
   ): Promise<AppliedEdit> => {
-    const session = await advanceContext(tx, {
-      sessionId,
-      fromVersion,
-      tokens: plan.tokensAfter,
-      messagesAdded: plan.added.length,
-    })
-    if (session === null) throw contextConflict()
     const editId = createId('edt')
-    const { version } = session.context
-    const { removed, restoredMessageIds, added, details } = plan
-    const [edit, , , , bytes] = await Promise.all([
+    const { tokensAfter: tokens, removed, restoredMessageIds, added, details } = plan
+    const version = fromVersion + 1
+    // All leave together: where the version has passed, the rest is rolled back.
+    const advanced = advanceContext(tx, { sessionId, fromVersion, tokens, messagesAdded: added.length })
+    const written = Promise.all([
       insertEdit(tx, { sessionId, editId, contextVersion: version, plan }),
       moveMessages(tx, { sessionId, editId, removed, restoredMessageIds }),
       added.length > 0 && insertMessages(tx, { sessionId, messages: added, enteredVersion: version }),
       details.kind === 'undo' && markUndone(tx, { sessionId, editId: details.undoneEditId, undoneBy: editId }),
       readContextBytes(tx, sessionId),
     ])
+    written.catch(() => undefined)
+    const session = await advanced
+    if (session === null) throw contextConflict()
+    const [edit, , , , bytes] = await written
     ensureFits(session, bytes)
-    return { edit, context: session.context }
+    return { edit, session }
   }
 
   /** Appends to a session whose row is locked. */
@@ -159,11 +169,9 @@ export const createContextStore = ({ database, tokenizer, createId, contextBytes
     ensureExpected,
     /** @throws AppError `session.closed` */
     ensureOpen,
-    /** The session under its lock. @throws AppError `session.closed`, `context.version_mismatch` */
-    lockOpen,
-    /** The context under the session's lock, for an edit that is planned and applied in this transaction. */
-    lockContext: async (tx: TenantTransaction, caller: Caller, sessionId: string): Promise<Context> =>
-      readContext(tx, await lockOpen(tx, caller, { sessionId, expected: null })),
+    /** Runs `work` on the session under its lock. @throws AppError `session.closed`, `context.version_mismatch` */
+    change,
+    readUnchanged,
     applyEdit,
     appendTo,
   }

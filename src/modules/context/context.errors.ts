@@ -19,7 +19,8 @@ export const contextConflict = () =>
     code: 'context.version_conflict',
     status: 409,
     retryable: true,
-    detail: 'The context changed while the edit was prepared, so nothing was edited. Read the context and call again.',
+    detail:
+      'The messages of the edit changed while it was prepared, so nothing was edited. Read the context and call again.',
   })
 
 export const contextVersionMismatch = (version: number) =>

@@ -10,8 +10,9 @@ import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, encodeCursor, type Page, type PageRequest } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { advanceContext, findSession, type StoredSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
+import { ensureReachable } from '../session/session-access.ts'
 import type { ContextMeasure, Session } from '../session/session-types.ts'
+import type { RunUnit } from '../session/units.ts'
 import { messageNotFound, messageNotInContext } from './context.errors.ts'
 import { findMessages, listLatestMessages, listMessages, type StoredMessage, setPinned } from './context.repository.ts'
 import { createContextEdits } from './context-edits.ts'
@@ -27,6 +28,7 @@ export type ContextServiceOptions = {
   readonly createId: CreateId
   /** Of one context, with what is around its messages. */
   readonly contextBytesMax: number
+  readonly runUnit: RunUnit
 }
 
 export type ContextService = ReturnType<typeof createContextService>
@@ -44,16 +46,18 @@ export const createContextService = ({
   tokenizer,
   summarize,
   createId,
+  runUnit,
   contextBytesMax,
 }: ContextServiceOptions) => {
-  const store = createContextStore({ database, tokenizer, createId, contextBytesMax })
-  const { readSession, lockOpen, appendTo } = store
-  const summaries = createSummaryPreparation({ database, store, tokenizer, summarize, createId })
+  const store = createContextStore({ database, tokenizer, createId, runUnit, contextBytesMax })
+  const { readSession, change, appendTo } = store
+  const summaries = createSummaryPreparation({ store, tokenizer, summarize, createId })
 
   return {
     ...store,
     ...createContextEdits({ database, idempotency, store }),
     prepareSummary: summaries.prepareSummary,
+    applySummary: summaries.applySummary,
 
     /** The first messages of a new session, in the transaction that creates it. */
     startContext:
@@ -70,13 +74,14 @@ export const createContextService = ({
         expected,
       }: { sessionId: string; messages: readonly NewMessage[]; expected: ExpectedContext },
     ): Promise<AppendAnswer> => {
-      const { agentId } = await readSession(caller, sessionId)
+      const before = await readSession(caller, sessionId)
       const appended = await idempotency.runOnce<Appended>(caller, {
-        agentId,
+        agentId: before.agentId,
         operation: async (commit, amend) => {
-          const { messages: stored, session } = await commit(async (tx) =>
-            appendTo(tx, await lockOpen(tx, caller, { sessionId, expected }), messages),
-          )
+          const { messages: stored, session } = await change<Appended>(caller, {
+            ...{ session: before, writesMemoryOf: null, expected, commit },
+            work: (tx, locked) => appendTo(tx, locked, messages),
+          })
           const after = (context: ContextMeasure): Appended => ({ messages: stored, session: { ...session, context } })
           const onSummary = (tx: TenantTransaction, context: ContextMeasure) => amend(tx, after(context))
           return after(await summaries.summarizeUnderPressure(caller, { session, onSummary }))
@@ -130,10 +135,9 @@ export const createContextService = ({
         expected,
       }: { sessionId: string; messageId: string; pinned: boolean; expected: ExpectedContext },
     ): Promise<PinAnswer> =>
-      database.transact(
-        caller.tenantId,
-        async (tx) => {
-          const session = await lockOpen(tx, caller, { sessionId, expected })
+      change(caller, {
+        ...{ session: { sessionId }, writesMemoryOf: null, expected },
+        work: async (tx, session) => {
           const [message] = await findMessages(tx, { sessionId, messageIds: [messageId] })
           if (message === undefined) throw messageNotFound()
           if (message.pinned === pinned) return { message, context: session.context }
@@ -144,7 +148,6 @@ export const createContextService = ({
           if (advanced === null || after === null) throw brokenInvariant('A locked session or its message vanished.')
           return { message: after, context: advanced.context }
         },
-        caller,
-      ),
+      }),
   }
 }

@@ -1,12 +1,13 @@
 /** The slow part of a summary: choosing the span, and having its text written, with no transaction open. */
-import type { Database, TenantTransaction } from '../../ports/database.ts'
+import type { TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { StoredSession } from '../session/session.repository.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
-import type { ContextStore, Snapshot } from './context-store.ts'
+import { contextConflict } from './context.errors.ts'
+import type { AppliedEdit, ContextStore, Snapshot } from './context-store.ts'
 import type { Context, EditPlan, Refusal, Span, SummaryWriter } from './context-types.ts'
 import { factsDropped } from './facts-of.ts'
 import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary.ts'
@@ -24,10 +25,14 @@ export type Summarize = (
   options: { readonly maxTokens: number; readonly style: SummaryStyle; readonly caller: Caller },
 ) => Promise<WrittenSummary>
 
-export type PreparedSummary = { readonly plan: EditPlan; readonly written: WrittenSummary }
+export type PreparedSummary = {
+  readonly plan: EditPlan
+  readonly written: WrittenSummary
+  /** The same summary of the same messages on a later context; null where an edit or a pin came between. */
+  planAgain(context: Context): EditPlan | null
+}
 
 export type SummaryPreparationOptions = {
-  readonly database: Database
   readonly store: ContextStore
   readonly tokenizer: Tokenizer
   readonly summarize: Summarize
@@ -46,13 +51,7 @@ const droppedFacts = (messages: Context['messages'], summary: string): readonly 
   return factsDropped(quotable, summary).slice(0, droppedFactsMax)
 }
 
-export const createSummaryPreparation = ({
-  database,
-  store,
-  tokenizer,
-  summarize,
-  createId,
-}: SummaryPreparationOptions) => {
+export const createSummaryPreparation = ({ store, tokenizer, summarize, createId }: SummaryPreparationOptions) => {
   /** A summary of the span, planned on the snapshot. */
   const prepareSummary = async (
     { session, context }: Snapshot,
@@ -64,15 +63,37 @@ export const createSummaryPreparation = ({
     const wanted = Math.max(summaryTokensMin, Math.floor(selected.tokens * summaryShare))
     const maxTokens = Math.min(wanted, summaryTokensMax(selected, tokenizer.countMessage))
     const written = await summarize(selected.messages, { maxTokens, style, caller })
-    const planned = planSummary(context, {
+    const input = {
       span: selected,
       summaryText: written.text,
       writtenBy: written.writtenBy,
       droppedFacts: droppedFacts(selected.messages, written.text),
       countTokens: tokenizer.countMessage,
       createId,
-    })
-    return planned.outcome === 'refused' ? planned : { plan: planned.plan, written }
+    }
+    const planned = planSummary(context, input)
+    if (planned.outcome === 'refused') return planned
+    const planAgain = (later: Context): EditPlan | null => {
+      const free = selectSummarySpan(later, { span: 'all', callerMessageId })
+      const freeIds = new Set(free.outcome === 'refused' ? [] : free.messages.map(({ messageId }) => messageId))
+      if (!selected.messages.every(({ messageId }) => freeIds.has(messageId))) return null
+      const again = planSummary(later, input)
+      return again.outcome === 'refused' ? null : again.plan
+    }
+    return { plan: planned.plan, written, planAgain }
+  }
+
+  /** Applies a summary that was prepared on `snapshot` to the session as it is under its lock. */
+  const applySummary = async (
+    tx: TenantTransaction,
+    session: StoredSession,
+    { snapshot, prepared }: { snapshot: Snapshot; prepared: PreparedSummary },
+  ): Promise<AppliedEdit & { readonly plan: EditPlan }> => {
+    const context = await store.readUnchanged(tx, session, snapshot)
+    const plan = context === snapshot.context ? prepared.plan : prepared.planAgain(context)
+    if (plan === null) throw contextConflict()
+    const applied = await store.applyEdit(tx, { sessionId: session.sessionId, fromVersion: context.version, plan })
+    return { ...applied, plan }
   }
 
   /**
@@ -91,19 +112,19 @@ export const createSummaryPreparation = ({
     const snapshot = await store.readSnapshot(caller, session.sessionId)
     const prepared = await prepareSummary(snapshot, { span: 'all', callerMessageId: null, caller })
     if ('outcome' in prepared) return snapshot.session.context
-    const fromVersion = snapshot.context.version
+    const onLocked = async (tx: TenantTransaction, locked: StoredSession): Promise<ContextMeasure> => {
+      const { context } = (await applySummary(tx, locked, { snapshot, prepared })).session
+      await onSummary(tx, context)
+      return context
+    }
     try {
-      return await database.transact(caller.tenantId, async (tx) => {
-        const edit = { sessionId: session.sessionId, fromVersion, plan: prepared.plan }
-        const { context } = await store.applyEdit(tx, edit)
-        await onSummary(tx, context)
-        return context
-      })
+      return await store.change(caller, { session, writesMemoryOf: null, expected: null, work: onLocked })
     } catch (error) {
-      if (!isAppError(error, 'context.version_conflict')) throw error
+      // The append stands, whatever became of the session since.
+      if (!isAppError(error) || error.status >= 500) throw error
       return snapshot.session.context
     }
   }
 
-  return { prepareSummary, summarizeUnderPressure }
+  return { prepareSummary, applySummary, summarizeUnderPressure }
 }

@@ -121,8 +121,8 @@ export const createIndexKeeper = (options: IndexKeeperOptions): IndexKeeper => {
 
   const finishSwap = async (building: string): Promise<void> => {
     await asSystem(async (tx) => {
-      await adoptBuild(tx, 0)
       await recordSwap(tx)
+      await adoptBuild(tx, 0)
       await releaseLeases(tx)
     })
     logger.info({ collection: building }, 'the index that was built serves now')

@@ -9,7 +9,7 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { ContextService } from '../context/context.service.ts'
-import type { Commit, Idempotency, Store } from '../idempotency/idempotency.service.ts'
+import type { Idempotency, Store } from '../idempotency/idempotency.service.ts'
 import type { ModelTokens } from '../tenant/model-tokens.ts'
 import type { ToolService } from '../tool/tool.service.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
@@ -115,27 +115,18 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
   }
 
   /**
-   * A run whose answer is stored, in the transaction of its last turn where that calls nothing. One that was cut short
-   * stores nothing: sent again, it goes on from what it has done.
+   * A run whose answer is stored in the unit of work that its last turn is whole with. One that was cut short stores
+   * nothing: sent again, it goes on from what it has done.
    */
-  const runStoring = async (
-    caller: Caller,
-    run: Run,
-    { commit, store }: { readonly commit: Commit<RunResult>; readonly store: Store<RunResult> },
-  ): Promise<RunResult> => {
+  const runStoring = (caller: Caller, run: Run, store: Store<RunResult>): Promise<RunResult> => {
     const progress: Progress = { steps: [], last: null }
-    let isStored = false
     const onWhole: Run['onWhole'] = async (tx, last) => {
       const { decision, step } = last
       if (decision.kind !== 'finish') return
       const done = { steps: [...progress.steps, step], last }
       await store(tx, resultOf(run.runId, done, { finishReason: decision.reason, context: step.context }))
-      isStored = true
     }
-    const result = await runLeased(caller, { ...run, onWhole }, progress)
-    const isCutShort = result.finishReason === 'deadline' || result.finishReason === 'cancelled'
-    if (!isStored && !isCutShort) await commit(async () => result)
-    return result
+    return runLeased(caller, { ...run, onWhole }, progress)
   }
 
   return {
@@ -168,7 +159,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
       const { agentId } = await contexts.readSession(caller, sessionId)
       return idempotency.runOnce<RunResult>(stayingOf(caller), {
         agentId,
-        operation: (commit, _amend, store) => lead(() => runStoring(caller, run, { commit, store })),
+        operation: (_commit, _amend, store) => lead(() => runStoring(caller, run, store)),
       })
     },
   }

@@ -7,7 +7,7 @@ import type { Caller } from '../../shared/caller.ts'
 import { keepTrying } from '../../shared/keep-trying.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import { findSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
+import { ensureReachable } from '../session/session-access.ts'
 import { sessionBusy } from './policy.errors.ts'
 import { releaseSession, renewSession, takeSession } from './run.repository.ts'
 
@@ -23,7 +23,8 @@ export const withSessionLease = async <T>(
   const { tenantId } = caller
   const lease = { sessionId, runId, leaseMs }
   await database.transact(tenantId, async (tx) => {
-    const [found, isTaken] = await Promise.all([findSession(tx, sessionId), takeSession(tx, lease)])
+    // In this order: the row that was taken is what is looked at.
+    const [isTaken, found] = await Promise.all([takeSession(tx, lease), findSession(tx, sessionId)])
     if (ensureReachable(caller, found).status === 'closed') throw sessionClosed()
     if (!isTaken) throw sessionBusy()
   })

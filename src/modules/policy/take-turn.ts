@@ -34,7 +34,7 @@ export type Run = {
   readonly runId: string
   readonly request: RunRequest
   readonly emit: EmitEvent | null
-  /** Told of a turn that calls none of the six tools, in the transaction that it is whole with. */
+  /** Told of each turn, in the unit of work that it is whole with. */
   readonly onWhole?: (tx: TenantTransaction, outcome: TurnOutcome) => Promise<void>
 }
 
@@ -161,6 +161,8 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
       { ...caller, signal: AbortSignal.timeout(toolsTimeoutMs) },
       {
         sessionId: request.sessionId,
+        agentId: snapshot.session.agentId,
+        createdAt: snapshot.session.createdAt,
         stepId,
         mayBeRepeated: false,
         parsed,

@@ -16,3 +16,12 @@ export const sessionExists = () =>
     status: 409,
     detail: 'There is a session with that id already. Choose another session_id, or leave it out to get a new one.',
   })
+
+export const sessionCrowded = (retryAfterSeconds: number) =>
+  new AppError({
+    code: 'session.crowded',
+    status: 503,
+    retryable: true,
+    retryAfterSeconds,
+    detail: 'More calls wait for their turn in sessions of this service than it can hold. Nothing was done. Try again.',
+  })

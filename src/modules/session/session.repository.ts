@@ -72,6 +72,24 @@ export const lockSession = async (tx: TenantTransaction, sessionId: string): Pro
   return rows[0] === undefined ? null : toSession(rows[0])
 }
 
+/**
+ * The session with its agent's row and its own locked, in this order: the rows of a subquery are locked as they are
+ * read, those of the query itself when they are joined. Null also when the session is another agent's.
+ */
+export const lockSessionWithAgent = async (
+  tx: TenantTransaction,
+  { sessionId, agentId }: { sessionId: string; agentId: string },
+): Promise<StoredSession | null> => {
+  const rows = await tx.query<SessionRow>(sql`
+    select session.* from (
+      select tenant_id, agent_id from agent
+      where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for no key update
+    ) as owner
+    join session on session.tenant_id = owner.tenant_id and session.agent_id = owner.agent_id
+    where session.tenant_id = ${tx.tenantId} and session.session_id = ${sessionId} for no key update of session`)
+  return rows[0] === undefined ? null : toSession(rows[0])
+}
+
 export const listSessions = async (
   tx: TenantTransaction,
   filter: {

@@ -5,8 +5,9 @@ import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/
 import { countSession, ensureAgent } from '../agent/agent.repository.ts'
 import { ensureAgentAllowed } from '../agent/agent-access.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { sessionExists, sessionNotFound } from './session.errors.ts'
+import { sessionExists } from './session.errors.ts'
 import { closeSession, findSession, insertSession, listSessions, type StoredSession } from './session.repository.ts'
+import { ensureReachable } from './session-access.ts'
 import type { Session, SessionOptions, SessionStatus } from './session-types.ts'
 
 export type NewSession = {
@@ -113,15 +114,9 @@ export const createSessionService = ({
       const { agentId } = await get(caller, sessionId)
       return idempotency.runOnce<Session>(caller, {
         agentId,
+        // One statement, which takes the one lock itself.
         operation: (commit) => commit(async (tx) => ensureReachable(caller, await closeSession(tx, sessionId))),
       })
     },
   }
-}
-
-/** The session, when it is there and the key may see its agent. A foreign one is a missing one. */
-export const ensureReachable = (caller: Caller, session: StoredSession | null): StoredSession => {
-  if (session === null) throw sessionNotFound()
-  if (caller.agentIds !== null && !caller.agentIds.includes(session.agentId)) throw sessionNotFound()
-  return session
 }

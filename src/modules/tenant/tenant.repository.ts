@@ -90,8 +90,8 @@ export const setTenantStatus = async (tx: TenantTransaction, status: TenantStatu
  */
 export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => {
   await tx.query(sql`delete from api_key where tenant_id = ${tx.tenantId}`)
-  await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from model_usage where tenant_id = ${tx.tenantId}`)
+  await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`
     update audit_event set actor = case when actor = 'operator' then actor else '' end,
       target = case when target = tenant_id then target else '' end, agent_ids = null, details = '{}', request_id = ''

@@ -4,7 +4,7 @@ import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
 import { refused } from '../context/context.errors.ts'
 import type { ContextService } from '../context/context.service.ts'
-import type { ContextMessage } from '../context/context-types.ts'
+import type { Context, ContextMessage, PlannedEdit, Unchanged } from '../context/context-types.ts'
 import { bestSimilarity, criteriaParts } from '../context/filter-criteria.ts'
 import { comparableText, filterCandidates, planFilter } from '../context/plan-filter.ts'
 import { embedderLate } from './tool.errors.ts'
@@ -16,6 +16,17 @@ export type ContextToolsOptions = {
   /** Where neither the session nor its agent sets one. */
   readonly defaultFilterThreshold: () => number
   readonly embedTimeoutMs: number
+}
+
+const filterResult = ({ tokens }: Context, planned: PlannedEdit | Unchanged) => {
+  if (planned.outcome === 'unchanged') return { removed: [], tokens_before: tokens, tokens_after: tokens }
+  const { details, tokensAfter } = planned.plan
+  const removed = details.kind === 'filter' ? details.removed : []
+  return {
+    removed: removed.map(({ messageId, similarity }) => ({ message_id: messageId, similarity })),
+    tokens_before: tokens,
+    tokens_after: tokensAfter,
+  }
 }
 
 export const createContextTools = ({
@@ -52,13 +63,14 @@ export const createContextTools = ({
       const snapshot = await contexts.readSnapshot(caller, sessionId)
       const prepared = await contexts.prepareSummary(snapshot, { span, callerMessageId, caller })
       if ('outcome' in prepared) throw refused(prepared)
-      const { plan, written } = prepared
+      const { written } = prepared
       return {
         degraded: [],
-        apply: async (tx) => {
-          const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: snapshot.context.version, plan })
+        writesMemory: false,
+        apply: async (tx, { session }) => {
+          const { edit, plan, session: after } = await contexts.applySummary(tx, session, { snapshot, prepared })
           const result = {
-            edit_id: applied.edit.editId,
+            edit_id: edit.editId,
             summary_message_id: plan.added[0]?.messageId,
             summary: written.text,
             replaced_message_ids: plan.removed.map(({ messageId }) => messageId),
@@ -66,7 +78,7 @@ export const createContextTools = ({
             tokens_after: plan.tokensAfter,
             written_by: written.writtenBy,
           }
-          return { result, effective: true, context: applied.context }
+          return { result, effective: true, session: after }
         },
       }
     },
@@ -75,24 +87,23 @@ export const createContextTools = ({
       { caller, session: { sessionId }, callerMessageId },
       { criteria },
     ): Promise<PreparedTool> => {
-      const { session, context } = await contexts.readSnapshot(caller, sessionId)
-      const threshold = session.options.filterThreshold ?? defaultFilterThreshold()
-      const similarities = await compare(caller, criteria, filterCandidates(context, callerMessageId))
-      const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
-      const removed =
-        planned.outcome === 'edit' && planned.plan.details.kind === 'filter' ? planned.plan.details.removed : []
-      const result = {
-        removed: removed.map(({ messageId, similarity }) => ({ message_id: messageId, similarity })),
-        tokens_before: context.tokens,
-        tokens_after: planned.outcome === 'edit' ? planned.plan.tokensAfter : context.tokens,
-        threshold,
-      }
+      const snapshot = await contexts.readSnapshot(caller, sessionId)
+      const threshold = snapshot.session.options.filterThreshold ?? defaultFilterThreshold()
+      const similarities = await compare(caller, criteria, filterCandidates(snapshot.context, callerMessageId))
       return {
         degraded: [],
-        apply: async (tx) => {
-          if (planned.outcome === 'unchanged') return { result, effective: false, context: null }
-          const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
-          return { result: { edit_id: applied.edit.editId, ...result }, effective: true, context: applied.context }
+        writesMemory: false,
+        // What came since has not been compared, and stays.
+        apply: async (tx, { session }) => {
+          const context = await contexts.readUnchanged(tx, session, snapshot)
+          const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
+          const result = filterResult(context, planned)
+          if (planned.outcome === 'unchanged')
+            return { result: { ...result, threshold }, effective: false, session: null }
+          const edit = { sessionId, fromVersion: context.version, plan: planned.plan }
+          const applied = await contexts.applyEdit(tx, edit)
+          const { editId } = applied.edit
+          return { result: { edit_id: editId, ...result, threshold }, effective: true, session: applied.session }
         },
       }
     },

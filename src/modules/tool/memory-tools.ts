@@ -22,7 +22,7 @@ export type MemoryToolsOptions = {
 
 type MemoryTools = Pick<Tools, 'add_memory' | 'update_memory' | 'delete_memory' | 'retrieve_memory'>
 
-const changedMemory = (result: ToolEffect['result']): ToolEffect => ({ result, effective: true, context: null })
+const changedMemory = (result: ToolEffect['result']): ToolEffect => ({ result, effective: true, session: null })
 
 const recalledBody = ({ memoryId, version, content, metadata, score }: RecalledMemory) => ({
   memory_id: memoryId,
@@ -43,19 +43,18 @@ export const createMemoryTools = ({
   /** Planned on the context as it is under the session's lock, so other changes of the context never refuse it. */
   const applyRecall = async (
     tx: TenantTransaction,
-    run: ToolRun,
+    { session, recall, reader }: Pick<ToolRun, 'session' | 'recall' | 'reader'>,
     { query, topK, results }: { query: string; topK: number; results: readonly RecalledMemory[] },
   ): Promise<ToolEffect> => {
-    const { caller, recall, reader } = run
-    const { sessionId } = run.session
-    const context = await contexts.lockContext(tx, caller, sessionId)
+    const { sessionId } = session
+    const context = await contexts.readContext(tx, session)
     const isShown = createIsShown(context)
     const answer = (messageId: string | null) => ({
       memories: results.filter((memory) => reader === 'answer' || !isShown(memory)).map(recalledBody),
       already_in_context: results.filter(isShown).map(({ memoryId }) => memoryId),
       message_id: messageId,
     })
-    const unchanged: ToolEffect = { result: answer(null), effective: false, context: null }
+    const unchanged: ToolEffect = { result: answer(null), effective: false, session: null }
     if (recall.form === 'none') return unchanged
     const planned = planRecall(context, {
       query,
@@ -69,24 +68,25 @@ export const createMemoryTools = ({
     if (planned.outcome === 'unchanged') return unchanged
     const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })
     const messageId = planned.plan.added.at(-1)?.messageId ?? null
-    return { result: answer(messageId), effective: true, context: applied.context, hasAnswered: true }
+    return { result: answer(messageId), effective: true, session: applied.session, hasAnswered: true }
   }
 
   return {
-    add_memory: async ({ caller, session, stepOrder }, args): Promise<PreparedTool> => {
+    add_memory: async ({ caller, session }, args): Promise<PreparedTool> => {
       const prepared = await memories.prepareAdd(caller, {
         agentId: session.agentId,
         memory: {
           content: args.content,
           memoryType: args.memory_type,
           metadata: args.metadata as Metadata | undefined,
-          source: { sourceId: session.sessionId, position: stepOrder },
         },
       })
       return {
         degraded: [],
-        apply: async (tx) => {
-          const { memoryId, version, duplicateOf } = await memories.applyAdd(tx, prepared)
+        writesMemory: true,
+        apply: async (tx, { stepOrder }) => {
+          const row = { ...prepared.row, source_id: session.sessionId, source_position: stepOrder }
+          const { memoryId, version, duplicateOf } = await memories.applyAdd(tx, { ...prepared, row })
           return changedMemory({
             memory_id: memoryId,
             version,
@@ -100,6 +100,7 @@ export const createMemoryTools = ({
 
     update_memory: async ({ caller, session }, args): Promise<PreparedTool> => ({
       degraded: [],
+      writesMemory: true,
       apply: async (tx) => {
         const { memoryId, version } = await memories.applyUpdate(tx, caller, {
           agentId: session.agentId,
@@ -116,6 +117,7 @@ export const createMemoryTools = ({
 
     delete_memory: async ({ session }, args): Promise<PreparedTool> => ({
       degraded: [],
+      writesMemory: true,
       apply: async (tx) => {
         await memories.applyDelete(tx, { agentId: session.agentId, memoryId: args.memory_id, expected: '*' })
         return changedMemory({ memory_id: args.memory_id, deleted: true })
@@ -143,7 +145,8 @@ export const createMemoryTools = ({
       }))
       return {
         degraded: found.degraded,
-        apply: (tx) => applyRecall(tx, run, { query: args.query, topK, results }),
+        writesMemory: false,
+        apply: (tx, place) => applyRecall(tx, { ...run, ...place }, { query: args.query, topK, results }),
       }
     },
   }

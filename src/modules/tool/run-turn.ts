@@ -1,6 +1,6 @@
 /**
  * Everything that a model wrote in one turn. The step is opened with what was thought, answered and generated, the
- * assistant's message enters the context where asked for, and then call follows call, each in a transaction of its own.
+ * assistant's message enters the context where asked for, and then call follows call, each a unit of work of its own.
  * A turn that broke off is taken up again under its step's id: what was recorded is not run again (M2).
  */
 import type { TenantTransaction } from '../../ports/database.ts'
@@ -8,7 +8,8 @@ import type { Caller } from '../../shared/caller.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { sessionClosed } from '../session/session.errors.ts'
-import type { ContextMeasure } from '../session/session-types.ts'
+import type { StoredSession } from '../session/session.repository.ts'
+import type { SessionRef } from '../session/units.ts'
 import {
   findCalls,
   type Generation,
@@ -20,7 +21,7 @@ import type { ParsedStep } from './parse-output.ts'
 import type { ParsedCall } from './read-calls.ts'
 import { type StepAnswer, stepAnswerOf } from './tool-answers.ts'
 import type { ToolRunner } from './tool-run.ts'
-import { createTurnCall, type Turn } from './turn-call.ts'
+import { createTurnCall, type Turn, type TurnCall } from './turn-call.ts'
 
 /** Told of a turn's calls as they run. */
 export type TurnWatcher = {
@@ -28,8 +29,7 @@ export type TurnWatcher = {
   onAnswered(call: RecordedCall): void
 }
 
-export type ModelTurn = {
-  readonly sessionId: string
+export type ModelTurn = SessionRef & {
   readonly stepId: string
   /** The version of the context that the turn was written for, where the client names it. */
   readonly expected?: ExpectedContext
@@ -42,7 +42,7 @@ export type ModelTurn = {
   /** Tokens and log probabilities, where the service itself asked the model. */
   readonly generation: Generation | null
   readonly watcher?: TurnWatcher
-  /** Runs in the transaction of a turn that calls nothing, and so is whole with it. */
+  /** Is part of the unit that the turn is whole with: that of its last call. */
   readonly onWhole?: (tx: TenantTransaction, step: StepAnswer) => Promise<void>
 }
 
@@ -64,59 +64,61 @@ export const assistantMessage = ({ answer, calls }: Pick<ParsedStep, 'answer' | 
         })),
 })
 
-/** With the context as the assistant's message has left it. */
-type BegunTurn = Turn & { readonly context: ContextMeasure }
+/** A turn that has begun: the session as that has left it, and the calls that ran in an earlier try. */
+type BegunTurn = Turn & { readonly done: readonly RecordedCall[] }
 
 export const createTurnRunner = ({ onMemoryWrite, ...runner }: TurnOptions): RunTurn => {
-  const { database, contexts } = runner
+  const { contexts } = runner
   const runCall = createTurnCall(runner)
 
   /** The step and the assistant's message; once, however often the turn comes. */
-  const beginIn = async (tx: TenantTransaction, caller: Caller, turn: ModelTurn): Promise<BegunTurn> => {
-    const { sessionId, stepId, door, message, generation } = turn
-    const session = await contexts.lockOpen(tx, caller, { sessionId, expected: null })
+  const beginIn = async (tx: TenantTransaction, session: StoredSession, turn: ModelTurn): Promise<BegunTurn> => {
+    const { stepId, door, message, generation, mayBeRepeated } = turn
+    const { sessionId } = session
     const { think, answer, violations } = turn.parsed
     const contextVersion = session.context.version
     const contextVersionAfter = message === null ? contextVersion : contextVersion + 1
     const step = { sessionId, stepId, door, think, answer, violations, contextVersion, contextVersionAfter, generation }
-    const opened = await openStep(tx, step)
+    const [opened, done] = await Promise.all([
+      openStep(tx, step),
+      mayBeRepeated ? findCalls(tx, { sessionId, stepId }) : [],
+    ])
     if (opened.outcome === 'refused') throw sessionClosed()
-    // A turn that is taken up again has changed the context itself.
-    if (opened.outcome === 'opened') contexts.ensureExpected(session, turn.expected ?? null)
-    const append = message !== null
     const { stepOrder } = opened
-    const begun = { sessionId, stepId, stepOrder, append, assistantMessageId: null, context: session.context }
-    if (opened.outcome === 'exists' || message === null) return begun
+    const begun = { session, stepId, stepOrder, append: message !== null, assistantMessageId: null, done }
+    // A turn that is taken up again has changed the context itself.
+    if (opened.outcome === 'exists') return begun
+    contexts.ensureExpected(session, turn.expected ?? null)
+    if (message === null) return begun
     const appended = await contexts.appendTo(tx, session, [message])
-    const { context } = appended.session
-    return { ...begun, assistantMessageId: appended.messages[0]?.messageId ?? null, context }
+    return { ...begun, session: appended.session, assistantMessageId: appended.messages[0]?.messageId ?? null }
   }
 
-  const begin = (caller: Caller, turn: ModelTurn): Promise<BegunTurn> =>
-    database.transact(caller.tenantId, async (tx) => {
-      const begun = await beginIn(tx, caller, turn)
-      const { parsed, onWhole } = turn
-      if (parsed.calls.length === 0) await onWhole?.(tx, stepAnswerOf({ ...begun, parsed, recorded: [] }))
-      return begun
-    })
-
   return async (caller, turn) => {
-    const { sessionId, stepId, parsed, watcher } = turn
-    const begun = await begin(caller, turn)
-    const done = turn.mayBeRepeated
-      ? await database.transact(caller.tenantId, (tx) => findCalls(tx, { sessionId, stepId }), caller)
-      : []
-    const recorded: RecordedCall[] = [...done]
-    for (const [ordinal, call] of parsed.calls.entries()) {
-      if (ordinal < done.length) continue
-      watcher?.onCalled(call)
-      const answered = await runCall(caller, begun, { ordinal, parsed: call })
-      watcher?.onAnswered(answered)
-      recorded.push(answered)
+    const { stepId, parsed, watcher } = turn
+    const answerOf = (recorded: readonly RecordedCall[], { context }: StoredSession): StepAnswer =>
+      stepAnswerOf({ stepId, parsed, recorded, context })
+    const begin = async (tx: TenantTransaction, locked: StoredSession): Promise<BegunTurn> => {
+      const begun = await beginIn(tx, locked, turn)
+      if (begun.done.length >= parsed.calls.length) await turn.onWhole?.(tx, answerOf(begun.done, begun.session))
+      return begun
     }
-    if (recorded.length === 0) return stepAnswerOf({ stepId, parsed, recorded, context: begun.context })
-    onMemoryWrite()
-    const { context } = await contexts.readSession(caller, sessionId)
-    return stepAnswerOf({ stepId, parsed, recorded, context })
+    const begun = await contexts.change(caller, { session: turn, writesMemoryOf: null, expected: null, work: begin })
+    const recorded: RecordedCall[] = [...begun.done]
+    let { session } = begun
+    for (const [ordinal, call] of parsed.calls.entries()) {
+      if (ordinal < begun.done.length) continue
+      watcher?.onCalled(call)
+      const isLast = ordinal === parsed.calls.length - 1
+      const onDone: TurnCall['onDone'] = async (tx, { recorded: last, session: after }) => {
+        if (isLast) await turn.onWhole?.(tx, answerOf([...recorded, last], after))
+      }
+      const done = await runCall(caller, begun, { ordinal, parsed: call, onDone })
+      watcher?.onAnswered(done.recorded)
+      recorded.push(done.recorded)
+      session = done.session
+    }
+    if (recorded.length > 0) onMemoryWrite()
+    return answerOf(recorded, session)
   }
 }

@@ -1,16 +1,17 @@
 /**
  * The doors to the tools: a single call (`call`), what a client's model wrote (`callAll`), and what the service's own
  * policy wrote (`runTurn`). All go the same way: prepare the slow part, then apply the effect and record
- * the call in one short transaction. A step that was begun is completed under the same ids when its request is repeated
- * with its Idempotency-Key.
+ * the call in one short unit of work. A step that was begun is completed under the same ids when its request is repeated
+ * with its Idempotency-Key; another request with that key is another step.
  */
 import { createHash } from 'node:crypto'
-import type { Caller } from '../../shared/caller.ts'
+import type { Caller, IdempotencyClaim } from '../../shared/caller.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
+import type { Operation } from '../idempotency/idempotency.service.ts'
 import { createToolCall, type ToolCallOptions } from './call-tool.ts'
 import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
 import { type ParsedStep, parseModelOutput } from './parse-output.ts'
-import { assistantMessage, createTurnRunner } from './run-turn.ts'
+import { assistantMessage, createTurnRunner, type ModelTurn } from './run-turn.ts'
 import { outputMissing } from './tool.errors.ts'
 import type { StepAnswer } from './tool-answers.ts'
 
@@ -24,9 +25,11 @@ export type ModelOutput = {
 
 export type ToolService = ReturnType<typeof createToolService>
 
-/** The same for a request that is sent again, so that its step is found. */
-const stepIdOf = (sessionId: string, key: string): string =>
-  `stp_${createHash('sha256').update(`${sessionId}\n${key}`).digest('hex').slice(0, 32)}`
+/** The same for a request that is sent again, so that its step is found, and for no other request. */
+const stepIdOf = (sessionId: string, { key, requestHash }: IdempotencyClaim): string => {
+  const hash = createHash('sha256').update(`${sessionId}\n${key}\n`).update(requestHash).digest('hex')
+  return `stp_${hash.slice(0, 32)}`
+}
 
 const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedStep => {
   if ((output === undefined) === (toolCalls === undefined)) throw outputMissing()
@@ -48,27 +51,23 @@ export const createToolService = (options: ToolCallOptions) => {
       expected = null,
     }: { sessionId: string; output: ModelOutput & { append: boolean }; expected?: ExpectedContext },
   ): Promise<StepAnswer> => {
-    const { agentId } = await contexts.readSession(caller, sessionId)
-    const key = caller.idempotency?.key
-    const stepId = key === undefined ? createId('stp') : stepIdOf(sessionId, key)
+    const { agentId, createdAt } = await contexts.readSession(caller, sessionId)
+    const { idempotency: claim } = caller
+    const stepId = claim === null ? createId('stp') : stepIdOf(sessionId, claim)
     const parsed = readOutput(output, stepId)
     const isAppended = append && (parsed.answer !== null || parsed.calls.length > 0)
-    return idempotency.runOnce<StepAnswer>(caller, {
-      agentId,
-      operation: async (commit) => {
-        const step = await runTurn(caller, {
-          sessionId,
-          stepId,
-          expected,
-          mayBeRepeated: key !== undefined,
-          parsed,
-          door: 'tool_calls',
-          message: isAppended ? assistantMessage(parsed) : null,
-          generation: null,
-        })
-        return commit(async () => step)
-      },
-    })
+    const turn: ModelTurn = {
+      ...{ sessionId, agentId, createdAt },
+      stepId,
+      expected,
+      mayBeRepeated: claim !== null,
+      parsed,
+      door: 'tool_calls',
+      message: isAppended ? assistantMessage(parsed) : null,
+      generation: null,
+    }
+    const operation: Operation<StepAnswer> = (_commit, _amend, store) => runTurn(caller, { ...turn, onWhole: store })
+    return idempotency.runOnce<StepAnswer>(caller, { agentId, operation })
   }
 
   return { call: createToolCall(options), callAll, runTurn }

@@ -3,12 +3,13 @@
  * keys; the last one of a key counts and the others stay as its history. A closed session takes rewards too: what it was
  * worth is often known only later.
  */
-import type { Database } from '../../ports/database.ts'
+import type { Database, TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
-import { findSession, lockSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
+import { findSession } from '../session/session.repository.ts'
+import { ensureReachable } from '../session/session-access.ts'
+import type { RunUnit } from '../session/units.ts'
 import { countOtherKeys, insertReward } from './reward.repository.ts'
 import { tooManyRewardKeys } from './trajectory.errors.ts'
 import type { Reward } from './trajectory-types.ts'
@@ -29,22 +30,26 @@ export const chooseReward = (rewards: readonly Reward[], key: string | null): Re
   return key === null && rewards.length === 1 ? (rewards[0] ?? null) : null
 }
 
+export type RewardOptions = {
+  readonly database: Database
+  readonly idempotency: Idempotency
+  readonly runUnit: RunUnit
+  readonly createId: CreateId
+}
+
 export const createRewardAttachment =
-  ({ database, idempotency, createId }: { database: Database; idempotency: Idempotency; createId: CreateId }) =>
+  ({ database, idempotency, runUnit, createId }: RewardOptions) =>
   /** @throws AppError `session.not_found` (404), `reward.too_many_keys` (422) */
   async (caller: Caller, reward: NewReward): Promise<Reward> => {
     const { sessionId, key } = reward
-    const { agentId } = ensureReachable(
-      caller,
-      await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller),
-    )
+    const found = await database.transact(caller.tenantId, (tx) => findSession(tx, sessionId), caller)
+    const session = ensureReachable(caller, found)
+    const work = async (tx: TenantTransaction): Promise<Reward> => {
+      if ((await countOtherKeys(tx, { sessionId, key })) >= rewardKeysMax) throw tooManyRewardKeys(rewardKeysMax)
+      return insertReward(tx, { ...reward, rewardId: createId('rew'), attachedBy: caller.actor })
+    }
     return idempotency.runOnce<Reward>(caller, {
-      agentId,
-      operation: (commit) =>
-        commit(async (tx) => {
-          ensureReachable(caller, await lockSession(tx, sessionId))
-          if ((await countOtherKeys(tx, { sessionId, key })) >= rewardKeysMax) throw tooManyRewardKeys(rewardKeysMax)
-          return insertReward(tx, { ...reward, rewardId: createId('rew'), attachedBy: caller.actor })
-        }),
+      agentId: session.agentId,
+      operation: (commit) => runUnit<Reward>(caller, { session, writesMemoryOf: null, commit, work }),
     })
   }

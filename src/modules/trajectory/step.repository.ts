@@ -91,7 +91,7 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
   return row?.existing == null ? { outcome: 'refused' } : { outcome: 'exists', stepOrder: row.existing }
 }
 
-/** Adds one call to a step, in the transaction of the call's effect. */
+/** Adds one call to a step, in the transaction of the call's effect. False: it has been added already. */
 export const recordCall = async (
   tx: TenantTransaction,
   {
@@ -101,8 +101,8 @@ export const recordCall = async (
     call,
     contextVersion,
   }: { sessionId: string; stepId: string; ordinal: number; call: RecordedCall; contextVersion: number },
-): Promise<void> => {
-  await tx.query(sql`
+): Promise<boolean> => {
+  const rows = await tx.query(sql`
     with stepped as (
       update step set context_version_after = ${contextVersion}
       where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and step_id = ${stepId}
@@ -111,7 +111,9 @@ export const recordCall = async (
       result, problem)
     values (${tx.tenantId}, ${sessionId}, ${stepId}, ${ordinal}, ${call.toolCallId}, ${call.name},
       ${JSON.stringify(call.arguments ?? {})}::json, ${call.status}, ${call.effective},
-      ${JSON.stringify(call.result ?? null)}::json, ${JSON.stringify(call.problem ?? null)}::json)`)
+      ${JSON.stringify(call.result ?? null)}::json, ${JSON.stringify(call.problem ?? null)}::json)
+    on conflict do nothing returning 1`)
+  return rows.length === 1
 }
 
 /** The calls of a step that were recorded, by ordinal. */

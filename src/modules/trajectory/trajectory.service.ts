@@ -11,7 +11,8 @@ import { findMessages, type StoredMessage } from '../context/context.repository.
 import { findEdits } from '../context/context-edit.repository.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { findSession } from '../session/session.repository.ts'
-import { ensureReachable } from '../session/session.service.ts'
+import { ensureReachable } from '../session/session-access.ts'
+import type { RunUnit } from '../session/units.ts'
 import { editsOfCalls } from './edits-of-calls.ts'
 import { createStepExport } from './export-steps.ts'
 import { listRewards, listRewardsWithHistory } from './reward.repository.ts'
@@ -32,6 +33,7 @@ import type {
 export type TrajectoryServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
+  readonly runUnit: RunUnit
   readonly createId: CreateId
   /** The policy's own way from messages to a prompt. */
   readonly rebuildPrompt: RebuildPrompt
