@@ -74,7 +74,7 @@ export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => 
 }
 
 export const listTenants = async (
-  tx: SystemTransaction | TenantTransaction,
+  tx: SystemTransaction,
   { after, limit }: { after: string; limit: number },
 ): Promise<readonly Tenant[]> =>
   (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
@@ -133,6 +133,12 @@ export const listAuditEvents = async (
     requestId: row.request_id,
     createdAt: row.created_at,
   }))
+}
+
+/** Is there any tenant at all? Says nothing of whose. */
+export const hasTenants = async (tx: TenantTransaction): Promise<boolean> => {
+  const rows = await tx.query<{ has_tenants: boolean }>(sql`select has_tenants()`)
+  return rows[0]?.has_tenants === true
 }
 
 /** The row that all first starts wait for, one after another. */
