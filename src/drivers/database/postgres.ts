@@ -1,8 +1,8 @@
 /**
  * The database over node-postgres, in pipeline mode: `begin`, the tenant and the first statement leave in one round
  * trip. If `begin` were to fail, the statements behind it would run with no tenant, and row level security refuses
- * those. A connection goes back to the pool only when the server says it is idle outside any transaction and its session
- * is as it was when it was new; otherwise it is destroyed, so no borrower ever inherits a tenant, a role or an open
+ * those. A connection goes back to the pool only when the server says it is idle outside any transaction and was set back
+ * to how it began; otherwise it is destroyed, so no borrower ever inherits a tenant, a role or an open
  * transaction. Work of tenants and work without one have connections, and may have logins, of their own: neither takes
  * the other's, and a statement that came in with a tenant's text finds itself without the right to look across.
  */
@@ -12,7 +12,6 @@ import type { Logger } from 'pino'
 import type { Database, SystemTransaction, TenantTransaction, TransactOptions } from '../../ports/database.ts'
 import { isRetryableTransactionError, outdatesConnections, translateDatabaseError } from './database-errors.ts'
 import { findFault, type HealthRow, healthStatement } from './postgres-health.ts'
-import { createSessions } from './session-state.ts'
 import { createTenantPlaces } from './tenant-places.ts'
 import { createTransaction, type Work } from './transaction.ts'
 
@@ -85,11 +84,12 @@ const createPool = (options: PoolOptions): pg.Pool => {
 const createRunner = (options: PoolOptions) => {
   const { logger } = options
   const pool = createPool(options)
-  const sessions = createSessions()
+  const bornMs = new WeakMap<pg.PoolClient, number>()
+  let outdatedMs = Number.NEGATIVE_INFINITY
   pool.on('connect', (client) => {
     // A connection that breaks between two statements has nobody waiting to be told; unheard, it would end the process.
     client.on('error', (error) => logger.warn({ err: error }, 'a database connection broke'))
-    sessions.begin(client)
+    bornMs.set(client, performance.now())
   })
 
   const borrow = async (): Promise<pg.PoolClient> => {
@@ -97,7 +97,7 @@ const createRunner = (options: PoolOptions) => {
       const client = await pool.connect().catch((error: unknown) => {
         throw translateDatabaseError(error)
       })
-      if (!sessions.isOutdated(client)) return client
+      if ((bornMs.get(client) ?? outdatedMs) > outdatedMs) return client
       client.release(true)
     }
   }
@@ -105,15 +105,15 @@ const createRunner = (options: PoolOptions) => {
   const attempt = async <T>(begin: string, work: Work<T>, signal: AbortSignal | undefined): Promise<T> => {
     signal?.throwIfAborted()
     const client = await borrow()
-    const transaction = createTransaction(client, sessions)
+    const transaction = createTransaction(client)
     try {
       signal?.throwIfAborted()
       return await transaction.run(begin, work)
     } catch (error) {
-      if (outdatesConnections(error)) sessions.outdate()
+      if (outdatesConnections(error)) outdatedMs = performance.now()
       throw error
     } finally {
-      client.release(!(await transaction.isClean()))
+      client.release(!transaction.isClean())
     }
   }
 

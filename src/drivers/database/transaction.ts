@@ -1,9 +1,13 @@
-/** One transaction on one connection: its beginning, its statements, its end, and what may become of the connection. */
+/**
+ * One transaction on one connection: its beginning, its statements, its end, and what may become of the connection.
+ * `set` without `local` outlives a commit, so everything that a session can be told is set back to how the connection
+ * began, role included, in the message that ends the transaction: it costs no round trip, and what fails to be set back
+ * is not used again.
+ */
 import type pg from 'pg'
 import { brokenInvariant } from '../../shared/errors.ts'
 import type { SqlStatement } from '../../shared/sql.ts'
 import { translateCommitError, translateDatabaseError } from './database-errors.ts'
-import type { Sessions } from './session-state.ts'
 
 export type Work<T> = (query: <Row>(statement: SqlStatement) => Promise<readonly Row[]>) => Promise<T>
 
@@ -15,20 +19,22 @@ export type Transaction = {
   /** @throws AppError */
   run<T>(begin: string, work: Work<T>): Promise<T>
   /** May the next borrower have the connection? Asked when `run` has ended, or was never begun. */
-  isClean(): Promise<boolean>
+  isClean(): boolean
 }
 
-export const createTransaction = (client: pg.PoolClient, sessions: Sessions): Transaction => {
-  /** Undefined before the end: nothing was run. */
-  let left: Promise<string> | undefined
+export const createTransaction = (client: pg.PoolClient): Transaction => {
+  /** So it is before anything was run. */
+  let isAsItBegan = true
 
-  const end = (how: 'commit' | 'rollback') => {
-    const ended = client.query(how)
-    left = sessions.ask(client)
-    return ended
+  /** Of a message with several statements the answer is a list, which the types do not know. */
+  const end = async (how: 'commit' | 'rollback'): Promise<pg.QueryResult | undefined> => {
+    const answers: unknown = await client.query(`${how}; reset all; reset role`)
+    isAsItBegan = true
+    return (answers as readonly pg.QueryResult[])[0]
   }
 
   const run = async <T>(begin: string, work: Work<T>): Promise<T> => {
+    isAsItBegan = false
     const begun = client.query(begin)
     begun.catch(() => undefined)
     let isOver = false
@@ -57,12 +63,9 @@ export const createTransaction = (client: pg.PoolClient, sessions: Sessions): Tr
     const committed = await end('commit').catch((error: unknown) => {
       throw translateCommitError(error)
     })
-    if (committed.command !== 'COMMIT') throw brokenInvariant('A transaction was rolled back at its commit.')
+    if (committed?.command !== 'COMMIT') throw brokenInvariant('A transaction was rolled back at its commit.')
     return value
   }
 
-  return {
-    run,
-    isClean: async () => (left === undefined || (await sessions.isUnchanged(client, left))) && isIdle(client),
-  }
+  return { run, isClean: () => isAsItBegan && isIdle(client) }
 }
