@@ -85,6 +85,12 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   from public.tenant where tenant_id > after_tenant_id order by tenant_id limit row_limit
 $$;
 
+-- For the first start, which makes the first tenant as any request would. Yes or no is all that it tells.
+create function has_tenants() returns boolean
+language sql stable security definer set search_path = pg_catalog, public, pg_temp as $$
+  select exists (select from public.tenant)
+$$;
+
 -- These change what all clocks say. Each takes the leases away, so that nobody who read a clock before moves it after,
 -- and lets none be taken for a while where the index itself is about to be another one. Each locks the agents by their
 -- ids first, the order in which an insert for several agents takes them, so that the two never wait in a circle.
@@ -170,13 +176,23 @@ declare
 begin
   foreach signature in array array['lease_agent(integer, boolean, text)', 'index_lag()', 'find_expired(integer)',
     'find_pending_erasures(integer)', 'find_deleting_tenants(integer)', 'find_expired_answers(integer)',
-    'find_retaining_tenants(text, integer)', 'list_tenants(text, integer)',
+    'find_retaining_tenants(text, integer)', 'list_tenants(text, integer)', 'has_tenants()',
     'restart_clocks(integer)', 'restart_vectors()', 'begin_build(boolean)', 'adopt_build(integer)', 'release_leases()',
     'is_build_ready(boolean, bigint)', 'count_indexable_agents()', 'list_agent_clocks(text, text, integer)']
   loop
     execute format('revoke all on function %s from public', signature);
-    execute format('grant execute on function %s to agemem_app', signature);
+    execute format('grant execute on function %s to agemem_background', signature);
     execute format('alter function %s owner to agemem_system', signature);
   end loop;
 end $$;
 revoke create on schema public from agemem_system;
+
+grant execute on function has_tenants() to agemem_app;
+
+-- Requests read of the installation what their statements compare with, and the first start records its operator's key.
+revoke all on installation from agemem_app;
+grant select (only_row, operator_key_hash, index_signature, index_serving, index_building), update (operator_key_hash)
+  on installation to agemem_app;
+grant select, update on installation to agemem_background;
+
+update schema_contract set process_min = 5;

@@ -190,7 +190,7 @@ language sql stable security definer set search_path = pg_catalog, public, pg_te
   select step.tenant_id from step where step.tenant_id is not null limit row_limit
 $$;
 revoke all on function find_unfolded_tenants(integer) from public;
-grant execute on function find_unfolded_tenants(integer) to agemem_app;
+grant execute on function find_unfolded_tenants(integer) to agemem_background;
 grant create on schema public to agemem_system;
 alter function find_unfolded_tenants(integer) owner to agemem_system;
 revoke create on schema public from agemem_system;
@@ -216,3 +216,5 @@ begin
     execute format('alter table %I alter column %I set statistics 0', secret.table_name, secret.column_name);
   end loop;
 end $$;
+
+update schema_contract set process_min = 6;

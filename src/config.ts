@@ -20,6 +20,7 @@ const dependencies = [
   ['AGEMEM_EMBEDDER_URL', 'AGEMEM_EMBEDDER_MODEL'],
   ['AGEMEM_VLLM_URL', 'AGEMEM_VLLM_MODEL'],
   ['AGEMEM_DATABASE_OWNER_URL', 'AGEMEM_DATABASE_URL'],
+  ['AGEMEM_DATABASE_BACKGROUND_URL', 'AGEMEM_DATABASE_URL'],
 ] as const
 
 type Environment = Readonly<Record<string, string | undefined>>

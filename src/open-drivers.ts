@@ -8,11 +8,12 @@ import type { Parts } from './compose.ts'
 import type { Config } from './config.ts'
 import { startEmbeddedPostgres } from './drivers/database/embedded-postgres.ts'
 import { migrate } from './drivers/database/migrate.ts'
-import { createPostgres } from './drivers/database/postgres.ts'
+import { backgroundConnections, createPostgres } from './drivers/database/postgres.ts'
 import { createBundledEmbedder } from './drivers/embedder/bundled-embedder.ts'
 import { withEmbeddingCache } from './drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from './drivers/embedder/openai-embedder.ts'
 import type { CallRecord } from './drivers/language-model/call-record.ts'
+import { warnOfFewFiles } from './drivers/process/open-files.ts'
 import { createEstimatingTokenizer } from './drivers/tokenizer/estimating-tokenizer.ts'
 import { createFileTokenizer } from './drivers/tokenizer/file-tokenizer.ts'
 import { createExactIndex } from './drivers/vector-index/exact-index.ts'
@@ -36,21 +37,27 @@ type Opening = {
 const exactIdleMs = 600_000
 const embedderWaitMs = 60_000
 
-/** Where the database is, and how to end one that was started here. */
+/** Where the database is, by each login, and how to end one that was started here. */
 const locateDatabase = async (config: Config, { logger, signal }: Pick<Opening, 'logger' | 'signal'>) => {
   if (config.databaseUrl !== null) {
     const appUrl = config.databaseUrl
-    return { appUrl, ownerUrl: config.databaseOwnerUrl ?? appUrl, stop: async () => {} }
+    return {
+      appUrl,
+      ownerUrl: config.databaseOwnerUrl ?? appUrl,
+      backgroundUrl: config.databaseBackgroundUrl ?? appUrl,
+      stop: async () => {},
+    }
   }
   const embedded = await startEmbeddedPostgres({ dataDir: config.dataDir, logger, signal })
-  return { appUrl: embedded.url, ownerUrl: embedded.url, stop: embedded.stop }
+  const { url: ownerUrl, serviceUrl: appUrl, backgroundUrl, stop } = embedded
+  return { appUrl, ownerUrl, backgroundUrl, stop }
 }
 
 /** Applies the migrations; whoever started the database for it, stops it. */
 export const migrateDatabase = async (config: Config, logger: Logger): Promise<void> => {
-  const { appUrl, ownerUrl, stop } = await locateDatabase(config, { logger })
+  const { stop, ...urls } = await locateDatabase(config, { logger })
   try {
-    await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
+    await migrate({ ...urls, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
   } finally {
     await stop()
   }
@@ -58,14 +65,18 @@ export const migrateDatabase = async (config: Config, logger: Logger): Promise<v
 
 /** A migrated database. What was started for it is handed to `onClose`. */
 const openDatabase = async (config: Config, { logger, onClose, signal }: Opening): Promise<Database> => {
-  const { appUrl, ownerUrl, stop } = await locateDatabase(config, { logger, signal })
+  const { stop, ...urls } = await locateDatabase(config, { logger, signal })
   onClose(stop)
-  await migrate({ ownerUrl, appUrl, connectTimeoutMs: config.databaseConnectTimeoutMs, logger })
+  const connectTimeoutMs = config.databaseConnectTimeoutMs
+  const { schemaVersion } = await migrate({ ...urls, connectTimeoutMs, logger })
   const database = createPostgres({
-    url: appUrl,
+    url: urls.appUrl,
+    backgroundUrl: urls.backgroundUrl,
     poolMax: config.poolMax,
-    connectTimeoutMs: config.databaseConnectTimeoutMs,
+    connectTimeoutMs,
     statementTimeoutMs: config.statementTimeoutMs,
+    lockTimeoutMs: config.lockTimeoutMs,
+    schemaVersion,
     logger,
   })
   onClose(database.close)
@@ -180,6 +191,8 @@ export const openParts = async (
   const { signal, onModelCall: onCall = () => {} } = given
   const opening: Opening = { logger, onClose: (closer) => closers.push(closer), signal }
   try {
+    const databaseConnections = config.poolMax + backgroundConnections
+    await warnOfFewFiles({ requests: config.requestsInFlightMax, databaseConnections }, logger)
     const database = await openDatabase(config, opening)
     signal?.throwIfAborted()
     const embedder = given.embedder ?? (await openEmbedder(config, opening))

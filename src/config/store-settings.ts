@@ -18,13 +18,17 @@ export const storeSettings = {
     name: 'AGEMEM_DATABASE_OWNER_URL',
     doc: 'Login that migrates: owns the tables and may create roles. Absent: AGEMEM_DATABASE_URL.',
   }),
+  databaseBackgroundUrl: databaseUrl({
+    name: 'AGEMEM_DATABASE_BACKGROUND_URL',
+    doc: 'Login of what belongs to no tenant, so that the one of requests cannot look across. Absent: AGEMEM_DATABASE_URL.',
+  }),
   poolMax: number({
     name: 'AGEMEM_POOL_MAX',
     unit: 'connections',
     default: 10,
     minimum: 2,
     maximum: 1_000,
-    doc: 'Database connections of this process.',
+    doc: 'Database connections of this process for tenants, three quarters of them for any one; 3 more for what belongs to none.',
   }),
   databaseConnectTimeoutMs: number({
     name: 'AGEMEM_DATABASE_CONNECT_TIMEOUT_MS',
@@ -41,6 +45,14 @@ export const storeSettings = {
     minimum: 100,
     maximum: 600_000,
     doc: 'Longest time for one SQL statement.',
+  }),
+  lockTimeoutMs: number({
+    name: 'AGEMEM_LOCK_TIMEOUT_MS',
+    unit: 'ms',
+    default: 5_000,
+    minimum: 50,
+    maximum: 600_000,
+    doc: 'Longest wait of a statement for what another one holds; then the request gets a 503.',
   }),
   qdrantUrl: httpUrl({
     name: 'AGEMEM_QDRANT_URL',

@@ -24,7 +24,12 @@ describe('a database that is killed under load', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'agemem-fault-'))
     postgres = await startEmbeddedPostgres({ dataDir: folder, logger: pino({ level: 'silent' }) })
-    const env = { AGEMEM_DATABASE_URL: postgres.url, AGEMEM_KEY_CACHE_MS: '0' }
+    const env = {
+      AGEMEM_DATABASE_URL: postgres.serviceUrl,
+      AGEMEM_DATABASE_OWNER_URL: postgres.url,
+      AGEMEM_DATABASE_BACKGROUND_URL: postgres.backgroundUrl,
+      AGEMEM_KEY_CACHE_MS: '0',
+    }
     service = await startTestService({ env, embedder: createFakeEmbedder() })
   }, 90_000)
   afterAll(async () => {

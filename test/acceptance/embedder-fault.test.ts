@@ -17,7 +17,7 @@ describe('an embedder that fails', () => {
     server = await startEmbeddingServer()
     service = await startTestService({
       env: {
-        AGEMEM_DATABASE_URL: database.url,
+        ...database.env,
         AGEMEM_EMBEDDER_URL: server.url,
         AGEMEM_EMBEDDER_MODEL: server.model,
         AGEMEM_EMBED_TIMEOUT_MS: '300',

@@ -21,7 +21,7 @@ describe('a model server that fails', () => {
     service = await startTestService({
       embedder: createFakeEmbedder(),
       env: {
-        AGEMEM_DATABASE_URL: database.url,
+        ...database.env,
         AGEMEM_METRICS_KEY: metricsKey,
         AGEMEM_VLLM_URL: server.url,
         AGEMEM_VLLM_MODEL: server.model,

@@ -63,7 +63,7 @@ describe('the process', { timeout: 180_000 }, () => {
     const address = server.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
     const database = await createTestDatabase()
-    const { child, output } = launch({ env: { AGEMEM_DATABASE_URL: database.url, AGEMEM_PORT: String(port) } })
+    const { child, output } = launch({ env: { ...database.env, AGEMEM_PORT: String(port) } })
     expect(await endOf(child)).toBe(1)
     expect(output()).toContain(`Port ${port} on 127.0.0.1 is taken. Set AGEMEM_PORT to another, or to 0.\n`)
     expect(output()).not.toMatch(/^ +at /m)

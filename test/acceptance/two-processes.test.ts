@@ -18,7 +18,7 @@ describe('two processes on one database', () => {
     database = await createTestDatabase()
     embeddings = await startEmbeddingServer()
     const env = {
-      AGEMEM_DATABASE_URL: database.url,
+      ...database.env,
       AGEMEM_EMBEDDER_URL: embeddings.url,
       AGEMEM_EMBEDDER_MODEL: embeddings.model,
       AGEMEM_OPERATOR_KEY: operatorKey,

@@ -50,7 +50,7 @@ describe('the database driver', () => {
     })
     await expect(failed).rejects.toThrow('the handler broke')
     await expect(single.transactAsSystem((tx) => tx.query(selectTenants))).rejects.toSatisfy(
-      (error: unknown) => isAppError(error) && String(error.cause).includes('no tenant is set'),
+      (error: unknown) => isAppError(error) && String(error.cause).includes('permission denied'),
     )
   })
 

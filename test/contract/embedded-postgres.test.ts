@@ -1,6 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -78,6 +91,16 @@ const exists = async (path: string): Promise<boolean> =>
     () => true,
     () => false,
   )
+
+describe('who a process is', () => {
+  it('is told for one that is there, of whichever account, and for none that is gone, or no process at all', async () => {
+    expect(await inspectProcess(process.pid)).toMatchObject({ startedAt: expect.stringMatching(/\d/) })
+    expect(await inspectProcess(1)).toBeDefined()
+    const ended = spawn(process.execPath, ['-e', ''], { stdio: 'ignore' })
+    await once(ended, 'exit')
+    for (const pid of [ended.pid ?? 0, 0, -1, 4_194_304]) expect(await inspectProcess(pid)).toBeUndefined()
+  })
+})
 
 const socketFolderOf = (url: string): string => new URL(url.replace('@/', '@local/')).searchParams.get('host') ?? ''
 const isRunning = async (pid: number): Promise<boolean> => (await inspectProcess(pid)) !== undefined
@@ -208,6 +231,20 @@ describe('a service that was killed', () => {
 })
 
 describe('what an earlier start left', () => {
+  it('a postmaster.pid that cannot be read is no word that the server is gone: it is left, and the start refused', async () => {
+    const { owner, line } = await startOwner(shared)
+    await kill(owner)
+    const file = join(shared, 'postgres/postmaster.pid')
+    await rename(file, `${file}.aside`)
+    await mkdir(file)
+    await expect(start(shared)).rejects.toMatchObject(failure)
+    expect(await isRunning(line.pid)).toBe(true)
+    expect(await exists(socketFolderOf(line.url))).toBe(true)
+    await rmdir(file)
+    await rename(`${file}.aside`, file)
+    expect(await start(shared)).toMatchObject({ adopted: true, pid: line.pid })
+  })
+
   it('a stale postmaster.pid that now names a stranger is dropped, and the stranger lives', async () => {
     await (await start(shared)).stop()
     const stranger = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' })

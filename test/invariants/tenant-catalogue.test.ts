@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 /** Tables that belong to the installation and hold nothing of any tenant. */
-const installationTables = ['installation', 'migration']
+const installationTables = ['installation', 'migration', 'schema_contract']
 
 describe('the catalogue', () => {
   let test: TestDatabase
@@ -47,7 +47,7 @@ describe('the catalogue', () => {
       join pg_class as class on class.oid = indrelid join pg_namespace on pg_namespace.oid = relnamespace
       left join pg_attribute on attrelid = indrelid and attnum = indkey[0]
       where nspname = 'public' and indisunique and attname is distinct from 'tenant_id'`)
-    expect(keys.map(({ name }) => name).sort()).toEqual(['installation', 'migration'])
+    expect(keys.map(({ name }) => name).sort()).toEqual(installationTables)
     const foreign = await query(`
       select conname from pg_constraint join pg_attribute on attrelid = conrelid and attnum = conkey[1]
       where contype = 'f' and attname <> 'tenant_id'`)
@@ -58,10 +58,11 @@ describe('the catalogue', () => {
     const roles = await query(`
       select rolname, rolsuper, rolbypassrls, rolcanlogin, rolcreaterole,
         (select count(*)::int from pg_class where relowner = pg_roles.oid) as owned
-      from pg_roles where rolname in ('agemem_app', 'agemem_system') order by rolname`)
+      from pg_roles where rolname in ('agemem_app', 'agemem_background', 'agemem_system') order by rolname`)
     const harmless = { rolsuper: false, rolbypassrls: false, rolcanlogin: false, rolcreaterole: false, owned: 0 }
     expect(roles).toEqual([
       { rolname: 'agemem_app', ...harmless },
+      { rolname: 'agemem_background', ...harmless },
       { rolname: 'agemem_system', ...harmless },
     ])
   })
@@ -77,13 +78,33 @@ describe('the catalogue', () => {
       expect(columns).not.toContain(secret)
   })
 
-  it('T1: only the app may call the functions that look across tenants, and each fixes its search path', async () => {
+  it('T1, T2: background work reads no row of any tenant, and requests not the secret of the installation', async () => {
+    const granted = await query(`
+      select distinct table_name as name from information_schema.column_privileges
+      where grantee = 'agemem_background' order by 1`)
+    expect(granted.map(({ name }) => name)).toEqual(installationTables)
+    const [secret] = await query(
+      `select has_column_privilege('agemem_app', 'installation', 'secret', 'select') as open`,
+    )
+    expect(secret).toEqual({ open: false })
+  })
+
+  it('T1: only background work may call the functions that look across tenants, and each fixes its search path', async () => {
     const functions = await query(`
-      select proname, has_function_privilege('public', pg_proc.oid, 'execute') as open, proconfig::text as settings
+      select proname, has_function_privilege('public', pg_proc.oid, 'execute') as open, proconfig::text as settings,
+        has_function_privilege('agemem_app', pg_proc.oid, 'execute') as requests,
+        has_function_privilege('agemem_background', pg_proc.oid, 'execute') as background
       from pg_proc join pg_namespace on pg_namespace.oid = pronamespace where nspname = 'public' and prosecdef`)
     expect(functions.length).toBeGreaterThan(5)
-    for (const { open, settings } of functions) {
-      expect(open).toBe(false)
+    for (const { proname, open, requests, background, settings } of functions) {
+      // The one that requests may call answers yes or no.
+      const isForRequests = proname === 'has_tenants'
+      expect({ proname, open, requests, background }).toEqual({
+        proname,
+        open: false,
+        requests: isForRequests,
+        background: true,
+      })
       expect(settings).toContain('search_path')
     }
   })

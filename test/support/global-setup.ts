@@ -11,7 +11,10 @@ import { templateDatabase, withDatabase } from './database-url.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
+    /** The superuser's. */
     clusterUrl: string
+    serviceUrl: string
+    backgroundUrl: string
   }
 }
 
@@ -24,8 +27,16 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await client.query(`create database ${templateDatabase}`)
   await client.end()
   const templateUrl = withDatabase(postgres.url, templateDatabase)
-  await migrate({ ownerUrl: templateUrl, appUrl: templateUrl, connectTimeoutMs: 10_000, logger })
+  await migrate({
+    ownerUrl: templateUrl,
+    appUrl: withDatabase(postgres.serviceUrl, templateDatabase),
+    backgroundUrl: withDatabase(postgres.backgroundUrl, templateDatabase),
+    connectTimeoutMs: 10_000,
+    logger,
+  })
   project.provide('clusterUrl', postgres.url)
+  project.provide('serviceUrl', postgres.serviceUrl)
+  project.provide('backgroundUrl', postgres.backgroundUrl)
   return async () => {
     await postgres.stop()
     await rm(dataDir, { recursive: true, force: true })

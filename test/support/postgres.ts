@@ -1,16 +1,22 @@
 import pino from 'pino'
-import { createPostgres } from '../../src/drivers/database/postgres.ts'
+import { createPostgres, type PostgresOptions } from '../../src/drivers/database/postgres.ts'
 import type { Database } from '../../src/ports/database.ts'
 import { sql } from '../../src/shared/sql.ts'
+import { loginsOf } from './database.ts'
 
-/** The service's own database driver on a test database. */
-export const connect = (url: string, { poolMax = 5 }: { poolMax?: number } = {}): Database =>
+/** The service's own database driver on a test database, by the logins that the service has. */
+export const connect = (
+  url: string,
+  { poolMax = 5, ...others }: Partial<Pick<PostgresOptions, 'poolMax' | 'connectTimeoutMs' | 'lockTimeoutMs'>> = {},
+): Database =>
   createPostgres({
-    url,
+    ...loginsOf(url),
     poolMax,
+    lockTimeoutMs: 5_000,
     connectTimeoutMs: 5_000,
     statementTimeoutMs: 10_000,
     logger: pino({ level: 'silent' }),
+    ...others,
   })
 
 export const insertTenant = async (database: Database, tenantId: string): Promise<void> => {

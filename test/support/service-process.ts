@@ -17,6 +17,8 @@ export type LaunchOptions = {
   /** `node`: the process itself; `npm`: through `npm start`, as people start it. */
   readonly by?: 'node' | 'npm'
   readonly uid?: number | undefined
+  /** Files and sockets that the process may have open at once; absent: as many as here. */
+  readonly filesMax?: number
 }
 
 const isOpenToAll = async (path: string): Promise<boolean> => {
@@ -98,8 +100,9 @@ export const createProcesses = () => {
     return folder
   }
 
-  const launch = ({ env = {}, by = 'node', uid }: LaunchOptions): Launched => {
-    const [file, ...args] = commands[by]
+  const launch = ({ env = {}, by = 'node', uid, filesMax }: LaunchOptions): Launched => {
+    const limited = filesMax === undefined ? [] : ['sh', '-c', `ulimit -n ${filesMax} && exec "$0" "$@"`]
+    const [file = '', ...args] = [...limited, ...commands[by]]
     const child = spawn(file, args, {
       cwd: root,
       env: {

@@ -13,7 +13,7 @@ import { randomUUID } from 'node:crypto'
 import { readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { embeddedFailed } from './embedded-failure.ts'
+import { codeOf, embeddedFailed, isGoneError } from './embedded-failure.ts'
 import { inspectProcess, waitUntil } from './embedded-process.ts'
 
 const prefix = 'postgres.lock-'
@@ -28,9 +28,17 @@ type Claim = { readonly pid: number; readonly startedAt: string; readonly machin
 type Seen = { readonly claim: Claim | undefined; readonly touchedAt: number }
 type Contest = { readonly machine: string; readonly ownPath: string; readonly signal: AbortSignal | undefined }
 
+/** Where the system does not tell it at all, the value; when it cannot be read just now, nobody must be told wrong. */
+const unlessHidden =
+  (value: string) =>
+  (error: unknown): string => {
+    if (isGoneError(error) || codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM') return value
+    throw error
+  }
+
 const describeMachine = async (): Promise<string> => {
-  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => hostname())
-  return `${boot.trim()} ${await readlink('/proc/self/ns/pid').catch(() => '')}`
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(unlessHidden(hostname()))
+  return `${boot.trim()} ${await readlink('/proc/self/ns/pid').catch(unlessHidden(''))}`
 }
 
 const parseClaim = (text: string): Claim | undefined => {
@@ -55,8 +63,11 @@ type Standing = 'alive' | 'dead' | 'unknown'
 
 const judge = async (now: Seen, { first, machine }: { first: Seen; machine: string }): Promise<Standing> => {
   if (now.claim?.machine === machine) {
-    const facts = await inspectProcess(now.claim.pid)
-    return facts?.startedAt === now.claim.startedAt ? 'alive' : 'dead'
+    const { pid, startedAt } = now.claim
+    return inspectProcess(pid).then(
+      (facts) => (facts?.startedAt === startedAt ? 'alive' : 'dead'),
+      () => 'unknown',
+    )
   }
   if (now.touchedAt !== first.touchedAt) return 'alive'
   return Date.now() - now.touchedAt > staleAfterMs ? 'dead' : 'unknown'

@@ -1,9 +1,13 @@
-/** Processes of the embedded database: running commands as an account, telling who a pid is, stopping a server. */
+/**
+ * Processes of the embedded database: running commands as an account, telling who a pid is, stopping a server. Three
+ * answers are told apart: it is there, it is gone, and nobody knows (no file descriptor is left, /proc cannot be read).
+ * The last is an error and never taken for "gone", since what is gone is cleared away and started again.
+ */
 import { execFile } from 'node:child_process'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { embeddedFailed } from './embedded-failure.ts'
+import { codeOf, embeddedFailed, ifGone, isGoneError, reasonOf } from './embedded-failure.ts'
 
 const execute = promisify(execFile)
 
@@ -62,42 +66,88 @@ export type ProcessFacts = {
   readonly command: string
 }
 
-const inspectProc = async (pid: number): Promise<ProcessFacts | undefined> => {
+/** By the kernel itself, which needs no file for it. EPERM is another account's process, and there. */
+const isPidTaken = (pid: number): boolean => {
   try {
-    const status = await readFile(`/proc/${pid}/stat`, 'utf8')
-    const fields = status.slice(status.lastIndexOf(')') + 2).split(' ')
-    if (fields[0] === 'Z' || fields[0] === 'X') return undefined
-    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8')
-    return { startedAt: fields[19] ?? '', command: command.replace(/\0$/, '').replaceAll('\0', ' ') }
-  } catch {
-    return undefined
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return codeOf(error) !== 'ESRCH'
   }
 }
 
+const statusOf = async (pid: number): Promise<readonly string[] | undefined> => {
+  const status = await readFile(`/proc/${pid}/stat`, 'utf8').catch(ifGone(undefined))
+  if (status !== undefined) return status.slice(status.lastIndexOf(')') + 2).split(' ')
+  return undefined
+}
+
+/** @throws unless it is there, or gone for certain: a /proc that is not mounted, or hides others, lacks it too */
+const inspectProc = async (pid: number): Promise<ProcessFacts | undefined> => {
+  if (!isPidTaken(pid)) return undefined
+  const fields = await statusOf(pid)
+  if (fields === undefined) {
+    if (!isPidTaken(pid)) return undefined
+    throw new Error(`/proc does not show process ${pid}, which is there`)
+  }
+  if (fields[0] === 'Z' || fields[0] === 'X') return undefined
+  const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(ifGone(undefined))
+  if (command === undefined) return undefined
+  return { startedAt: fields[19] ?? '', command: command.replace(/\0$/, '').replaceAll('\0', ' ') }
+}
+
 const inspectPs = async (pid: number): Promise<ProcessFacts | undefined> => {
+  if (!isPidTaken(pid)) return undefined
   const args = ['-ww', '-o', 'stat=', '-o', 'lstart=', '-o', 'command=', '-p', String(pid)]
   const options = { env: commandEnvironment, timeout: 5_000 }
-  const { stdout } = await execute('ps', args, options).catch(() => ({ stdout: '' }))
+  const { stdout } = await execute('ps', args, options).catch((error: unknown) => {
+    // `ps` that finds nothing prints nothing and exits with 1; what could not be run at all says nothing of the process.
+    if (codeOf(error) === 1) return { stdout: '' }
+    throw error
+  })
   const [, state, startedAt, command] = /^\s*(\S+)\s+(\S+\s+\S+\s+\S+\s+\S+\s+\d{4})\s+(.*)/.exec(stdout) ?? []
   if (state === undefined || startedAt === undefined || state.startsWith('Z')) return undefined
   return { startedAt, command: command ?? '' }
 }
 
-/** Nothing for a pid that is gone, or that is dead and not yet reaped. */
-export const inspectProcess = process.platform === 'linux' ? inspectProc : inspectPs
+const inspect = process.platform === 'linux' ? inspectProc : inspectPs
 
-/** By the working folder, which every process of a server keeps, also after the folder was moved. */
+/**
+ * Nothing for a pid that is gone, or that is dead and not yet reaped; nor for 0 and below, which name groups.
+ * @throws when that cannot be known
+ */
+export const inspectProcess = async (pid: number): Promise<ProcessFacts | undefined> =>
+  pid > 0 ? inspect(pid) : undefined
+
+/** PostgreSQL serves no folder of another account, so one that may not be looked into for that is no server of ours. */
+const isOfAnotherAccount = async (pid: number, cluster: string): Promise<boolean> => {
+  const [files, process_] = await Promise.all([stat(cluster), stat(`/proc/${pid}`)])
+  return files.uid !== process_.uid
+}
+
+/**
+ * By the working folder, which every process of a server keeps, also after the folder was moved.
+ * @throws when that cannot be known
+ */
 const isPostgresIn = async (pid: number, cluster: string): Promise<boolean> => {
+  if ((await readFile(`/proc/${pid}/comm`, 'utf8').catch(ifGone(''))) !== 'postgres\n') return false
+  const own = await stat(cluster).catch(ifGone(undefined))
+  if (own === undefined) return false
   try {
-    if ((await readFile(`/proc/${pid}/comm`, 'utf8')) !== 'postgres\n') return false
-    const [own, other] = await Promise.all([stat(cluster), stat(`/proc/${pid}/cwd`)])
+    const other = await stat(`/proc/${pid}/cwd`)
     return own.ino === other.ino && own.dev === other.dev
-  } catch {
-    return false
+  } catch (error) {
+    if (isGoneError(error)) return false
+    const isRefused = codeOf(error) === 'EACCES' || codeOf(error) === 'EPERM'
+    if (isRefused && (await isOfAnotherAccount(pid, cluster).catch(ifGone(true)))) return false
+    throw error
   }
 }
 
-/** True only for a live PostgreSQL on this very cluster, so that a pid used anew by a stranger is never signalled. */
+/**
+ * True only for a live PostgreSQL on this very cluster, so that a pid used anew by a stranger is never signalled.
+ * @throws when that cannot be known
+ */
 export const isServerOf = async (pid: number, cluster: string): Promise<boolean> => {
   const facts = await inspectProcess(pid)
   if (facts === undefined) return false
@@ -111,9 +161,10 @@ export const isServerOf = async (pid: number, cluster: string): Promise<boolean>
 export const waitForBackends = async (cluster: string, signal?: AbortSignal): Promise<void> => {
   let left: number[] = []
   const isEmpty = async () => {
-    const pids = (await readdir('/proc').catch(() => [])).map(Number).filter(Number.isInteger)
-    const found = await Promise.all(pids.map(async (pid) => ((await isPostgresIn(pid, cluster)) ? [pid] : [])))
-    left = found.flat()
+    const pids = (await readdir('/proc').catch(ifGone([]))).map(Number).filter(Number.isInteger)
+    left = []
+    // One after another: together they would take a file descriptor each.
+    for (const pid of pids) if (await isPostgresIn(pid, cluster)) left.push(pid)
     return left.length === 0
   }
   if (await waitUntil(isEmpty, { timeoutMs: 10_000, signal })) return
@@ -128,15 +179,30 @@ const stopSteps = [
 ] as const
 
 export const stopServer = async (pid: number, cluster: string): Promise<void> => {
-  const isGone = async () => !(await isServerOf(pid, cluster))
+  let unknown: unknown
+  /** Not, as long as nobody knows: the next look may tell. */
+  const isGone = async () => {
+    try {
+      const isThere = await isServerOf(pid, cluster)
+      unknown = undefined
+      return !isThere
+    } catch (error) {
+      unknown = error
+      return false
+    }
+  }
   for (const { name, timeoutMs } of stopSteps) {
     if (await isGone()) return
-    try {
-      process.kill(pid, name)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
-    }
+    // A signal goes only to what was seen to be the server.
+    if (unknown === undefined)
+      try {
+        process.kill(pid, name)
+      } catch (error) {
+        if (codeOf(error) !== 'ESRCH') throw error
+      }
     if (await waitUntil(isGone, { timeoutMs })) return
   }
+  if (unknown !== undefined)
+    throw embeddedFailed(`Whether the embedded database (pid ${pid}) has stopped cannot be known: ${reasonOf(unknown)}`)
   throw embeddedFailed(`The embedded database (pid ${pid}) does not stop: end it`)
 }

@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto'
 import { access, chmod, constants, cp, readFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
-import { embeddedFailed, reasonOf } from './embedded-failure.ts'
+import { embeddedFailed, ifGone, isExhaustion, reasonOf } from './embedded-failure.ts'
 import { type Account, type Command, run } from './embedded-process.ts'
 
 const probeTimeoutMs = 10_000
@@ -39,10 +39,10 @@ export const locatePackage = (): string => {
 
 /** Packages cannot hold symbolic links, so the names that the loader asks for are listed. Safe to race. */
 const linkLibraries = async (folder: string): Promise<void> => {
-  const list = await readFile(join(folder, 'native/pg-symlinks.json'), 'utf8').catch(() => '[]')
+  const list = await readFile(join(folder, 'native/pg-symlinks.json'), 'utf8').catch(ifGone('[]'))
   for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
     const path = join(folder, target)
-    if (await stat(path).catch(() => undefined)) continue
+    if (await stat(path).catch(ifGone(undefined))) continue
     await symlink(basename(source), path).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'EEXIST') throw error
     })
@@ -56,7 +56,7 @@ const linkLibraries = async (folder: string): Promise<void> => {
 const copyPackage = async (folder: string, dataDir: string): Promise<string> => {
   const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { version: string }
   const copy = join(dataDir, `postgres-runtime-${version}`)
-  if (await stat(copy).catch(() => undefined)) return copy
+  if (await stat(copy).catch(ifGone(undefined))) return copy
   const partial = `${copy}.${randomUUID()}`
   try {
     await cp(join(folder, 'native'), join(partial, 'native'), { recursive: true, verbatimSymlinks: true })
@@ -70,7 +70,7 @@ const copyPackage = async (folder: string, dataDir: string): Promise<string> => 
 
 const listAccounts = async (dataDir: string, cluster: string): Promise<readonly Account[]> => {
   if (process.geteuid?.() !== 0) return [{ label: 'the service itself', prefix: [], ids: undefined }]
-  const { uid, gid } = await stat(cluster).catch(() => stat(dataDir))
+  const { uid, gid } = (await stat(cluster).catch(ifGone(undefined))) ?? (await stat(dataDir))
   const asUser = (ids: { uid: number; gid: number }): Account => ({ label: `uid ${ids.uid}`, prefix: [], ids })
   return [
     ...(uid === 0 ? [] : [asUser({ uid, gid })]),
@@ -99,6 +99,8 @@ const findAccount = async (command: Command['command'], { dataDir, accounts, fai
       return { account, printed }
     } catch (error) {
       signal?.throwIfAborted()
+      // Says nothing about the account, and another one would have to be given all the files.
+      if (isExhaustion(error)) throw error
       failures.push(`as ${account.label}: ${reasonOf(error)}`)
     }
   }

@@ -10,7 +10,7 @@ import { once } from 'node:events'
 import { open, readFile, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type ClusterOptions, handOver } from './embedded-cluster.ts'
-import { reasonOf } from './embedded-failure.ts'
+import { codeOf, ifGone, isExhaustion, reasonOf } from './embedded-failure.ts'
 import {
   commandEnvironment,
   commandLine,
@@ -72,12 +72,17 @@ const serverFile = (cluster: string) => join(cluster, 'postmaster.pid')
 
 /** Lines of postmaster.pid: pid, data folder, start, port, socket folder. One that a full disk cut short has no pid. */
 const readServerFile = async (cluster: string): Promise<Found | undefined> => {
-  const text = await readFile(serverFile(cluster), 'utf8').catch(() => undefined)
+  const text = await readFile(serverFile(cluster), 'utf8').catch(ifGone(undefined))
   if (text === undefined) return undefined
   const lines = text.split('\n')
   return { pid: Number(lines[0]) || 0, socketDir: lines[4] ?? '' }
 }
 
+/** Of this process or machine, or of a server that is full: they say nothing about whether the server is well. */
+const saysNothing = (error: unknown): boolean =>
+  isExhaustion(error) || /^(EACCES|EPERM|53\d{3})$/.test(String(codeOf(error)))
+
+/** @throws when that cannot be known: what cannot be asked is not replaced */
 const canAdopt = async (context: ServerOptions, { pid, socketDir }: Found): Promise<boolean> => {
   const { cluster, password, signal } = context
   if ((await inspectProcess(pid))?.command !== serverCommand(context, socketDir).join(' ')) return false
@@ -86,8 +91,9 @@ const canAdopt = async (context: ServerOptions, { pid, socketDir }: Found): Prom
   try {
     await waitForAnswer(makeUrl({ password, socketDir, database: 'postgres' }), waiting)
     return true
-  } catch {
+  } catch (error) {
     signal?.throwIfAborted()
+    if (saysNothing(error)) throw error
     return false
   }
 }
@@ -154,7 +160,7 @@ export const adoptOrLaunch = async (context: ServerOptions): Promise<Server> => 
       return await launch(context)
     } catch (error) {
       // A server that was launched a moment before its service was killed shows itself only now.
-      if (launches === launchesMax || !(await isServed(cluster))) throw error
+      if (launches === launchesMax || !(await isServed(cluster).catch(() => false))) throw error
     }
   }
 }

@@ -5,6 +5,7 @@ import { basename, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { superuser } from './embedded-cluster.ts'
+import { ifGone } from './embedded-failure.ts'
 import type { Account } from './embedded-process.ts'
 
 export const port = 5432
@@ -16,12 +17,18 @@ const queryTimeoutMs = 20_000
 const socketPathBytesMax = 104
 const socketPrefix = 'agemem-pg-'
 
-export type Address = { readonly password: string; readonly socketDir: string; readonly database: string }
+export type Address = {
+  /** Absent: the superuser. */
+  readonly login?: string
+  readonly password: string
+  readonly socketDir: string
+  readonly database: string
+}
 
 /** Port and sslmode are there so that PGPORT and PGSSLMODE of the service do not count. */
-export const makeUrl = ({ password, socketDir, database }: Address): string => {
+export const makeUrl = ({ login = superuser, password, socketDir, database }: Address): string => {
   const host = socketDir.split('/').map(encodeURIComponent).join('/')
-  return `postgresql://${superuser}:${password}@/${database}?host=${host}&port=${port}&sslmode=disable`
+  return `postgresql://${login}:${password}@/${database}?host=${host}&port=${port}&sslmode=disable`
 }
 
 export const query = async (url: string, text: string): Promise<number> => {
@@ -66,10 +73,7 @@ export const waitForAnswer = async (url: string, { isAlive, timeoutMs, signal }:
 const socketIn = (folder: string) => join(folder, `.s.PGSQL.${port}`)
 
 export const hasSocket = async (folder: string): Promise<boolean> =>
-  stat(socketIn(folder)).then(
-    () => true,
-    () => false,
-  )
+  stat(socketIn(folder)).then(() => true, ifGone(false))
 
 /** Only what PostgreSQL puts there, and only from a folder of ours: the path may come from a file. */
 const clearSocketFolder = async (folder: string): Promise<void> => {
@@ -84,11 +88,7 @@ export const removeSocket = async (folder: string, kept?: string): Promise<void>
   if (basename(folder).startsWith(socketPrefix) && folder !== kept) await rmdir(folder).catch(() => undefined)
 }
 
-const isFolder = (path: string): Promise<boolean> =>
-  stat(path).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
+const isFolder = (path: string): Promise<boolean> => stat(path).then((found) => found.isDirectory(), ifGone(false))
 
 /** The kept one, or a new one. Private by its mode 0700. The option takes a list, hence no commas; `/tmp` where the usual place does not do. */
 export const makeSocketFolder = async ({ ids }: Account, kept?: string): Promise<string> => {

@@ -1,7 +1,8 @@
 /**
  * Keeps a server on the folder for as long as the service runs: one that ends unasked (killed for its memory, say) is
  * started again where its socket was, so that the pool finds it under the same URL. Between two attempts that fail some
- * time passes. Invariant: after `stop` no attempt is under way and no server runs.
+ * time passes. When it cannot be known whether the server is there (no file descriptor is left, say), nothing is
+ * started, stopped or cleared away until it can be. Invariant: after `stop` no attempt is under way and no server runs.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { reasonOf } from './embedded-failure.ts'
@@ -22,6 +23,7 @@ export const watchServer = (options: ServerOptions, first: Server): WatchedServe
   const stopped = new AbortController()
   const { signal } = stopped
   let server = first
+  let isUnknown = false
 
   const revive = async (): Promise<void> => {
     logger.error({ postgresPid: server.pid }, 'the embedded database is gone; it is started again')
@@ -35,10 +37,30 @@ export const watchServer = (options: ServerOptions, first: Server): WatchedServe
     }
   }
 
+  /** Says once that it does not know, and looks less often until it does. */
+  const look = async (): Promise<'there' | 'gone' | 'unknown'> => {
+    try {
+      const isThere = await isServerOf(server.pid, cluster)
+      if (isUnknown)
+        logger.info({ postgresPid: server.pid, isThere }, 'the embedded database can be looked after again')
+      isUnknown = false
+      return isThere ? 'there' : 'gone'
+    } catch (error) {
+      if (!isUnknown)
+        logger.error(
+          { postgresPid: server.pid, reason: reasonOf(error) },
+          'whether the embedded database runs cannot be known; it is left as it is',
+        )
+      isUnknown = true
+      await sleep(retryAfterMs, undefined, { signal, ref: false })
+      return 'unknown'
+    }
+  }
+
   const watch = async (): Promise<void> => {
     while (!signal.aborted) {
       await sleep(checkEveryMs, undefined, { signal, ref: false })
-      if (!(await isServerOf(server.pid, cluster))) await revive()
+      if ((await look()) === 'gone') await revive()
     }
   }
 

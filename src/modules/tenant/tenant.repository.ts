@@ -107,7 +107,7 @@ export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => 
 }
 
 export const listTenants = async (
-  tx: SystemTransaction | TenantTransaction,
+  tx: SystemTransaction,
   { after, limit }: { after: string; limit: number },
 ): Promise<readonly Tenant[]> =>
   (await tx.query<TenantRow>(sql`select * from list_tenants(${after}, ${limit})`)).map(toTenant)
@@ -170,6 +170,12 @@ export const readUsage = async (
     storedBytes: storedKinds.reduce((sum, kind) => sum + bytesOf(kind), 0),
     bytesByKind: Object.fromEntries(storedKinds.map((kind) => [kind, bytesOf(kind)])) as Usage['bytesByKind'],
   }
+}
+
+/** Is there any tenant at all? Says nothing of whose. */
+export const hasTenants = async (tx: TenantTransaction): Promise<boolean> => {
+  const rows = await tx.query<{ has_tenants: boolean }>(sql`select has_tenants()`)
+  return rows[0]?.has_tenants === true
 }
 
 /** The row that all first starts wait for, one after another. */

@@ -21,6 +21,7 @@ import {
   findDeletingTenants,
   findOperatorKeyHash,
   findTenant,
+  hasTenants,
   insertTenant,
   listTenants,
   lockInstallation,
@@ -222,7 +223,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         const { operatorKeyHash } = await lockInstallation(tx)
         const needsOperatorKey = operatorKeyHash === null && !isOperatorKeyGiven
         if (needsOperatorKey) await storeOperatorKeyHash(tx, hashOf(operatorKey))
-        const isFirst = (await listTenants(tx, { after: '', limit: 1 })).length === 0
+        const isFirst = !(await hasTenants(tx))
         if (isFirst) {
           await insertTenant(tx, { name: 'default', quotas: noQuotas, retention: keptForEver })
           await audit(tx, action, { action: 'tenant.create', target: tenantId, details: { name: 'default' } })

@@ -50,7 +50,13 @@ describe('docker-compose.yml', () => {
   test('no secret has a default, and none is written in the file', () => {
     const secrets = interpolations.filter(({ name }) => /PASSWORD|KEY|TOKEN|SECRET/.test(name))
     expect(new Set(secrets.map(({ name }) => name))).toEqual(
-      new Set(['POSTGRES_PASSWORD', 'POSTGRES_SERVICE_PASSWORD', 'QDRANT_API_KEY', 'AGEMEM_VLLM_API_KEY']),
+      new Set([
+        'POSTGRES_PASSWORD',
+        'POSTGRES_SERVICE_PASSWORD',
+        'POSTGRES_WORKER_PASSWORD',
+        'QDRANT_API_KEY',
+        'AGEMEM_VLLM_API_KEY',
+      ]),
     )
     for (const { name, operator, operand } of secrets)
       expect({ name, operator, isEmpty: operand === '' }).toEqual(
@@ -75,14 +81,23 @@ describe('docker-compose.yml', () => {
       for (const network of serviceOf(name).networks) expect(compose.networks[network]?.internal).toBe(true)
   })
 
-  test('requests and migrations use different logins', () => {
-    const { AGEMEM_DATABASE_URL = '', AGEMEM_DATABASE_OWNER_URL = '' } = serviceOf('agemem').environment
+  test('requests, what belongs to no tenant, and migrations use different logins', () => {
+    const {
+      AGEMEM_DATABASE_URL = '',
+      AGEMEM_DATABASE_BACKGROUND_URL = '',
+      AGEMEM_DATABASE_OWNER_URL = '',
+    } = serviceOf('agemem').environment
     const loginOf = (url: string | null) => /^postgresql:\/\/([^:]+):/.exec(url ?? '')?.[1]
     expect(loginOf(AGEMEM_DATABASE_URL)).toBe('agemem_service')
+    expect(loginOf(AGEMEM_DATABASE_BACKGROUND_URL)).toBe('agemem_worker')
     expect(loginOf(AGEMEM_DATABASE_OWNER_URL)).toBe(serviceOf('postgres').environment.POSTGRES_USER)
-    expect(compose.configs['service-login']?.content).toMatch(
-      /^create role agemem_service login password :'password';$/m,
-    )
+    for (const [login, password] of Object.entries({
+      agemem_service: 'service_password',
+      agemem_worker: 'worker_password',
+    }))
+      expect(compose.configs['service-login']?.content).toMatch(
+        new RegExp(`^create role ${login} login password :'${password}';$`, 'm'),
+      )
   })
 
   test('the service waits until its stores are healthy, and for the model only where there is one', () => {

@@ -8,7 +8,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../../src/drivers/database/embedded-postgres.ts'
 import { migrate } from '../../../src/drivers/database/migrate.ts'
 import { createPostgres } from '../../../src/drivers/database/postgres.ts'
+import type { Database } from '../../../src/ports/database.ts'
 import { isAppError } from '../../../src/shared/errors.ts'
+import { sql } from '../../../src/shared/sql.ts'
 
 const logger = pino({ level: 'silent' })
 const connectTimeoutMs = 10_000
@@ -38,8 +40,12 @@ beforeAll(async () => {
   cluster = await startEmbeddedPostgres({ dataDir, logger })
   await run(cluster.url, [
     `create role agemem_owner login createrole password 'secret'`,
-    `create role agemem_service login password 'secret'`,
+    `alter role agemem_service password 'secret'`,
+    `alter role agemem_worker password 'secret'`,
     'create database roles owner agemem_owner',
+    `create role agemem_heir login password 'secret' in role agemem_owner`,
+    `create role agemem_bypass login bypassrls password 'secret'`,
+    `create role agemem_files login password 'secret' in role pg_read_server_files`,
   ])
   ownerUrl = loginUrl(cluster.url, 'agemem_owner')
   appUrl = loginUrl(cluster.url, 'agemem_service')
@@ -57,7 +63,14 @@ describe('an owner that may create roles and a login that may do nothing', () =>
   })
 
   test('let the service run as a role that cannot bypass row level security', async () => {
-    const database = createPostgres({ url: appUrl, poolMax: 1, connectTimeoutMs, statementTimeoutMs: 10_000, logger })
+    const database = createPostgres({
+      url: appUrl,
+      poolMax: 1,
+      connectTimeoutMs,
+      statementTimeoutMs: 10_000,
+      lockTimeoutMs: 5_000,
+      logger,
+    })
     try {
       expect(await database.checkHealth()).toEqual({ ready: true, detail: 'ok' })
     } finally {
@@ -71,6 +84,108 @@ describe('an owner that may create roles and a login that may do nothing', () =>
     )
     await expect(run(appUrl, ['set role agemem_system'])).rejects.toThrow(/permission denied/)
     await expect(run(appUrl, ['select count(*) from memory'])).rejects.toThrow(/no tenant is set/)
+  })
+})
+
+describe('what an injected statement finds on a connection', () => {
+  const workerUrl = () => loginUrl(cluster.url, 'agemem_worker')
+  const open = (url: string, backgroundUrl: string) =>
+    createPostgres({
+      url,
+      backgroundUrl,
+      poolMax: 2,
+      connectTimeoutMs,
+      statementTimeoutMs: 10_000,
+      lockTimeoutMs: 5_000,
+      logger,
+    })
+  const inject = (database: Database, ...statements: readonly string[]) =>
+    database.transact('ten_a', async (tx) => {
+      for (const text of statements) await tx.query({ name: text, text, values: [] })
+    })
+
+  beforeAll(async () => {
+    await migrate({ ownerUrl, appUrl, backgroundUrl: workerUrl(), connectTimeoutMs, logger })
+    await run(cluster.url, ['grant agemem_app, agemem_background to agemem_bypass, agemem_files'])
+  })
+
+  test('T1, T2: with two logins, neither by taking another role nor by giving the role back can a request look across tenants', async () => {
+    const database = open(appUrl, workerUrl())
+    try {
+      expect(await database.checkHealth()).toEqual({ ready: true, detail: 'ok' })
+      await database.transact('ten_b', (tx) =>
+        tx.query(sql`insert into tenant (tenant_id, name) values ('ten_b', 'b')`),
+      )
+      for (const role of ['agemem_background', 'agemem_system', 'agemem_owner', 'agemem'])
+        await expect(inject(database, `set role ${role}`)).rejects.toSatisfy((error: unknown) =>
+          /permission denied to set role/.test(String((error as Error).cause)),
+        )
+      for (const taken of ['set role none', 'reset role', 'set session authorization default'])
+        for (const call of ["select * from list_tenants('', 10)", "select lease_agent(1000, false, '')"])
+          await expect(inject(database, taken, call)).rejects.toSatisfy((error: unknown) =>
+            /permission denied for function/.test(String((error as Error).cause)),
+          )
+      const seen = await database.transact('ten_a', async (tx) => {
+        await tx.query({ name: 'none', text: 'set role none', values: [] })
+        return tx.query(sql`select tenant_id from tenant`)
+      })
+      expect(seen).toEqual([])
+    } finally {
+      await database.close()
+    }
+  })
+
+  test('T2: background work reads no row of a tenant, whichever tenant it names', async () => {
+    const database = open(appUrl, workerUrl())
+    try {
+      const read = database.transactAsSystem(async (tx) => {
+        await tx.query(sql`set local agemem.tenant_id = 'ten_b'`)
+        return tx.query(sql`select * from tenant`)
+      })
+      await expect(read).rejects.toMatchObject({ code: 'internal.broken_invariant' })
+      expect(await database.transactAsSystem((tx) => tx.query(sql`select name from list_tenants('', 10)`))).toEqual([
+        { name: 'b' },
+      ])
+    } finally {
+      await database.close()
+    }
+  })
+
+  test.each([
+    ['a superuser', 'agemem', /is a superuser/],
+    ['the owner', 'agemem_owner', /owns what row level security guards/],
+    ['a member of the owner', 'agemem_heir', /owns what row level security guards/],
+    ['one that bypasses row level security', 'agemem_bypass', /bypasses row level security/],
+    ['one that reaches the files of the server', 'agemem_files', /reaches the files/],
+  ])('T2: readiness is refused to a login that is %s, whatever role it takes', async (_, login, reason) => {
+    const url = login === 'agemem' ? cluster.url.replace('/agemem?', '/roles?') : loginUrl(cluster.url, login)
+    for (const [one, other] of [
+      [url, workerUrl()],
+      [appUrl, url],
+    ] as const) {
+      const database = open(one, other)
+      try {
+        expect(await database.checkHealth()).toEqual({ ready: false, detail: expect.stringMatching(reason) })
+      } finally {
+        await database.close()
+      }
+    }
+  })
+
+  test('one login for both serves, and is told apart from none: it may take either role', async () => {
+    await migrate({ ownerUrl, appUrl, connectTimeoutMs, logger })
+    const database = open(appUrl, appUrl)
+    try {
+      expect(await database.checkHealth()).toEqual({ ready: true, detail: 'ok' })
+    } finally {
+      await database.close()
+    }
+    await migrate({ ownerUrl, appUrl, backgroundUrl: workerUrl(), connectTimeoutMs, logger })
+    await expect(run(appUrl, ['set role agemem_background'])).rejects.toThrow(/permission denied/)
+  })
+
+  test('a service that is given no owner starts on a schema that is there', async () => {
+    await migrate({ ownerUrl: appUrl, appUrl, backgroundUrl: workerUrl(), connectTimeoutMs, logger })
   })
 })
 
@@ -116,7 +231,9 @@ describe('a start that gets no database', () => {
   })
 
   test('an owner that may not create is told what it needs, in one line', async () => {
-    const detail = await migrateFailure({ ownerUrl: appUrl, appUrl })
+    await run(cluster.url, ['create database empty'])
+    const url = other(appUrl, { '/roles?': '/empty?' })
+    const detail = await migrateFailure({ ownerUrl: url, appUrl: url })
     expect(detail).toMatch(/permission denied.*CREATEROLE/)
     expect(detail).not.toMatch(/\n/)
   })
