@@ -4,6 +4,7 @@
  * machine. Here the headers are the driver's alone.
  */
 import OpenAI from 'openai'
+import { boundResponse } from '../calls/bounded-body.ts'
 import { inferenceMisconfigured } from './inference-errors.ts'
 
 export type VllmServer = {
@@ -51,7 +52,10 @@ export const createVllmClient = ({ url, apiKey, timeoutMs }: VllmServer): VllmCl
     maxRetries: 0,
     timeout: timeoutMs,
     logLevel: 'off',
-    fetch: (input, init) => fetch(input, { ...init, headers, redirect: 'manual' }),
+    fetch: async (input, init) => {
+      const response = await fetch(input, { ...init, headers, redirect: 'manual' })
+      return boundResponse(response, answerBytesMaxOf(init))
+    },
   })
   return { openai, endpoint: (path) => `${root}${path}` }
 }
