@@ -21,6 +21,22 @@ export type VllmClient = {
   endpoint(path: string): string
 }
 
+/** Lists of models, health; what is larger says so with `answerUpTo`. */
+const smallAnswerBytesMax = 4 * 1_024 * 1_024
+
+type BoundInit = RequestInit & { readonly answerBytesMax?: number }
+
+/** Of a request whose answer may be longer than a few megabytes, or is known to be shorter. */
+export const answerUpTo = (answerBytesMax: number): { readonly fetchOptions: { readonly redirect: 'manual' } } => {
+  const fetchOptions = { redirect: 'manual', answerBytesMax } as const
+  return { fetchOptions }
+}
+
+const boundedFetch = async (input: Parameters<typeof fetch>[0], init: BoundInit): Promise<Response> => {
+  const { answerBytesMax = smallAnswerBytesMax, ...request } = init
+  return boundResponse(await fetch(input, request), answerBytesMax)
+}
+
 /** Without `/v1`. Neither address nor key is repeated in the error: both may hold a secret. */
 const rootOf = (url: string): string => {
   if (!URL.canParse(url) || !/^https?:/i.test(url))
@@ -52,10 +68,7 @@ export const createVllmClient = ({ url, apiKey, timeoutMs }: VllmServer): VllmCl
     maxRetries: 0,
     timeout: timeoutMs,
     logLevel: 'off',
-    fetch: async (input, init) => {
-      const response = await fetch(input, { ...init, headers, redirect: 'manual' })
-      return boundResponse(response, answerBytesMaxOf(init))
-    },
+    fetch: (input, init) => boundedFetch(input, { ...init, headers, redirect: 'manual' }),
   })
   return { openai, endpoint: (path) => `${root}${path}` }
 }
