@@ -24,7 +24,11 @@ export const createContextTools = ({
   defaultFilterThreshold,
   embedTimeoutMs,
 }: ContextToolsOptions): Pick<Tools, 'summary_context' | 'filter_context'> => {
-  /** Best cosine of each message to the criteria, whole or in parts: two batched calls, whatever the number of messages. */
+  /**
+   * Best cosine of each message to the criteria, whole or in parts: two batched calls, whatever the number of messages. A
+   * message whose vector did not come in time has none and so stays; what came is kept by the embedder, so asking again
+   * ends. @throws when no message could be compared
+   */
   const compare = async (
     caller: Caller,
     criteria: string,
@@ -33,15 +37,23 @@ export const createContextTools = ({
     if (messages.length === 0) return new Map()
     const timeout = AbortSignal.timeout(embedTimeoutMs)
     const signal = AbortSignal.any([caller.signal, timeout])
-    const [parts, vectors] = await Promise.all([
-      embedder.embed(criteriaParts(criteria), 'query', { signal, tenantId: caller.tenantId }),
-      embedder.embed(messages.map(comparableText), 'passage', { signal, tenantId: caller.tenantId }),
+    const { tenantId } = caller
+    const vectors = new Map<number, Float32Array>()
+    const onVector = (position: number, vector: Float32Array) => vectors.set(position, vector)
+    const [parts] = await Promise.all([
+      embedder.embed(criteriaParts(criteria), 'query', { signal, tenantId }),
+      embedder
+        .embed(messages.map(comparableText), 'passage', { signal, tenantId, onVector })
+        .then((found) => found.map((vector, position) => onVector(position, vector)))
+        .catch((error: unknown) => {
+          if (caller.signal.aborted || vectors.size === 0) throw error
+        }),
     ]).catch((error: unknown) => {
       throw timeout.aborted && !caller.signal.aborted && !isAppError(error) ? embedderLate(error) : error
     })
     return new Map(
       messages.flatMap(({ messageId }, at) => {
-        const vector = vectors[at]
+        const vector = vectors.get(at)
         return vector === undefined ? [] : [[messageId, bestSimilarity(vector, parts)] as const]
       }),
     )
@@ -77,7 +89,9 @@ export const createContextTools = ({
     ): Promise<PreparedTool> => {
       const { session, context } = await contexts.readSnapshot(caller, sessionId)
       const threshold = session.options.filterThreshold ?? defaultFilterThreshold()
-      const similarities = await compare(caller, criteria, filterCandidates(context, callerMessageId))
+      const candidates = filterCandidates(context, callerMessageId)
+      const similarities = await compare(caller, criteria, candidates)
+      const notCompared = candidates.length - similarities.size
       const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
       const removed =
         planned.outcome === 'edit' && planned.plan.details.kind === 'filter' ? planned.plan.details.removed : []
@@ -86,9 +100,10 @@ export const createContextTools = ({
         tokens_before: context.tokens,
         tokens_after: planned.outcome === 'edit' ? planned.plan.tokensAfter : context.tokens,
         threshold,
+        ...(notCompared > 0 && { not_compared: notCompared }),
       }
       return {
-        degraded: [],
+        degraded: notCompared > 0 ? ['embedder'] : [],
         apply: async (tx) => {
           if (planned.outcome === 'unchanged') return { result, effective: false, context: null }
           const applied = await contexts.applyEdit(tx, { sessionId, fromVersion: context.version, plan: planned.plan })

@@ -84,7 +84,7 @@ export const createMemoryTools = ({
         },
       })
       return {
-        degraded: [],
+        degraded: prepared.check === 'skipped' ? ['duplicates'] : [],
         apply: async (tx) => {
           const { memoryId, version, duplicateOf } = await memories.applyAdd(tx, prepared)
           return changedMemory({
