@@ -239,7 +239,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       intervalMs: settings.indexKeepMs,
       onChange: indexer.wake,
     }),
-    reconciler: createReconciler({ database, vectorIndex }),
+    reconciler: createReconciler({ database, vectorIndex, logger, clock, onRepair: onWrite }),
     maintenance: createMaintenance({
       database,
       clock,
