@@ -1,5 +1,6 @@
 /** What a Qdrant in trouble costs the whole service: recall for a while, and never a write, a wrong text or a leak. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { pointIdOf } from '../../src/drivers/vector-index/qdrant-points.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { addTo, contentsOf, searchIn, settleIndex } from '../support/memory-driver.ts'
@@ -159,7 +160,8 @@ describe('what the consistency report shows', () => {
     await modules.indexer.drain()
     const [[id, point] = ['', null]] = [...served()]
     served().delete(id)
-    served().set('orphan', { ...point, id: 'orphan', payload: { ...point?.payload, memory_id: 'mem_orphan' } })
+    const orphanId = pointIdOf([caller.tenantId, String(point?.payload.space_id)], 'mem_orphan')
+    served().set(orphanId, { ...point, id: orphanId, payload: { ...point?.payload, memory_id: 'mem_orphan' } })
     expect((await repair()).data).toMatchObject({
       ...{ consistent: false, missing_in_index: 1, orphaned_in_index: 1 },
       ...{ agents_restarted: 1, orphans_removed: 1, next_cursor: null },
