@@ -41,7 +41,7 @@ describe('one memory over HTTP', () => {
     expect(answer.headers).toMatchObject({ location: `${memories}/${answer.data.memory_id}`, etag: '"v1"' })
     const read = expectStatus(await http.get(String(answer.headers.location)), 200)
     expect(read.headers.etag).toBe('"v1"')
-    const { duplicate_check: _, ...stored } = answer.data
+    const { duplicate_check: _check, ...stored } = answer.data
     expect({ ...read.data, index_state: 'pending' }).toEqual(stored)
   })
 
