@@ -11,6 +11,9 @@ create table agent (
   revision bigint not null default 0,
   indexed_revision bigint not null default 0,
   embedded_revision bigint not null default 0,
+  -- How far into the revision after indexed_revision the words are, where one is too big for a round: up to this memory.
+  part_revision bigint not null default 0,
+  part_memory_id text not null default '',
   -- How far the index under construction is, when there is one: it holds all of everything up to built_revision, and
   -- cannot serve before it holds what was there when it was begun, up to build_goal.
   built_revision bigint not null default 0,
@@ -31,7 +34,7 @@ create table agent (
   primary key (tenant_id, agent_id)
 );
 create unique index agent_by_space on agent (tenant_id, space_id);
-create index agent_behind_its_clock on agent (lease_until nulls first)
+create index agent_behind_its_clock on agent ((revision > indexed_revision), tenant_id, lease_until nulls first)
   where revision > indexed_revision or revision > embedded_revision;
 
 -- Not for the upsert that finds the agent there.
@@ -101,12 +104,18 @@ create table index_entry (
   embedding bytea,
   embedding_model text,
   content_revision bigint,
-  -- Why there is no vector, when the embedder refused the content.
+  -- Why it is not indexed as it should be: the embedder refused the content, or it cannot be indexed now.
   error text,
+  -- How often in a row it could not be, and when it is tried again; null: not before it changes.
+  attempts integer not null default 0,
+  retry_at timestamptz,
+  -- Are its words not in the index either?
+  words_failed boolean not null default false,
   published bigint,
   primary key (tenant_id, agent_id, memory_id)
 );
 create index index_entry_by_publication on index_entry (tenant_id, agent_id, published);
+create index index_entry_by_retry on index_entry (tenant_id, retry_at) where retry_at is not null and not removed;
 create index index_entry_removed on index_entry (tenant_id, agent_id, revision) where removed;
 
 -- In how many of the agent's indexed memories a term stands. Never counted across agents or tenants.
@@ -138,9 +147,10 @@ create view stored_memory with (security_invoker = true) as
     case when memory.memory_type is null then memory.metadata
       else memory.metadata || jsonb_build_object('type', memory.memory_type) end as filterable,
     case when memory.revision > least(agent.indexed_revision, agent.embedded_revision) then 'pending'
-      when (select entry.error from index_entry as entry where entry.tenant_id = memory.tenant_id
-        and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id) is not null then 'failed'
-      else 'indexed' end as index_state
+      else coalesce((select case when entry.error is null then 'indexed'
+          when entry.retry_at is not null and entry.attempts < 3 then 'pending' else 'failed' end
+        from index_entry as entry where entry.tenant_id = memory.tenant_id and entry.agent_id = memory.agent_id
+          and entry.memory_id = memory.memory_id), 'indexed') end as index_state
   from memory
   join agent on agent.tenant_id = memory.tenant_id and agent.agent_id = memory.agent_id;
 grant select on stored_memory to agemem_app;

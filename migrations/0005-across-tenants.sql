@@ -4,8 +4,10 @@ grant select (tenant_id, name, status, requests_per_second, memories_max, stored
   retention, created_at, updated_at) on tenant to agemem_system;
 grant select (tenant_id, agent_id, space_id, revision, indexed_revision, embedded_revision, built_revision,
   build_goal, lease_token, lease_until, memory_count),
-  update (lease_token, lease_until, indexed_revision, embedded_revision, built_revision, build_goal)
+  update (lease_token, lease_until, indexed_revision, embedded_revision, built_revision, build_goal, part_revision,
+    part_memory_id)
   on agent to agemem_system;
+grant select (tenant_id, agent_id, retry_at, removed) on index_entry to agemem_system;
 grant select (index_signature) on installation to agemem_system;
 grant select (tenant_id, agent_id, memory_id, expires_at) on memory to agemem_system;
 grant select (tenant_id, erasure_id, status, requested_at) on erasure to agemem_system;
@@ -14,25 +16,60 @@ grant select (tenant_id, expires_at) on idempotency_key to agemem_system;
 create policy system_reads on tenant for select to agemem_system using (true);
 create policy system_leases on agent to agemem_system using (true);
 create policy system_reads on memory for select to agemem_system using (true);
+create policy system_reads on index_entry for select to agemem_system using (true);
 create policy system_reads on erasure for select to agemem_system using (true);
 create policy system_reads on idempotency_key for select to agemem_system using (true);
 
--- Leases the agent that was served longest ago among those whose words (or, when their words are up to date, whose
--- vectors) the index lacks. The token fences: a holder whose lease ran out can no longer move the clock. Only for the
--- index and embedder that the clocks speak of.
-create function lease_agent(lease_ms integer, for_vectors boolean, signature text)
+-- Leases an agent whose words (or, when their words are up to date, whose vectors) the index lacks. Tenants take turns:
+-- that of the first tenant after the one that was served last, and of its agents the one served longest ago; whose agents
+-- wait by the thousand has one turn like everybody. Tenants that have their share under way are passed over. The token
+-- fences: a holder whose lease ran out can no longer move the clock. Only for the index and embedder that the clocks
+-- speak of.
+create function lease_agent(lease_ms integer, for_vectors boolean, signature text, after_tenant_id text,
+  passed_over text[])
 returns table (tenant_id text, agent_id text, space_id text, lease_token bigint)
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   update public.agent as leased
   set lease_token = leased.lease_token + 1, lease_until = clock_timestamp() + make_interval(secs => lease_ms / 1000.0)
   from (
-    select behind.tenant_id, behind.agent_id from public.agent as behind
-    where (behind.revision > behind.indexed_revision or behind.revision > behind.embedded_revision)
-      and (behind.lease_until is null or behind.lease_until < clock_timestamp())
-      and (behind.revision > behind.indexed_revision) = (not for_vectors)
-      and exists (select from public.installation where coalesce(index_signature, signature) = signature)
-    order by behind.lease_until nulls first
-    limit 1 for update skip locked
+    select found.tenant_id, found.agent_id
+    from (values (after_tenant_id, null), ('', after_tenant_id)) as turn(after, up_to), lateral (
+      select behind.tenant_id, behind.agent_id from public.agent as behind
+      where (behind.revision > behind.indexed_revision or behind.revision > behind.embedded_revision)
+        and (behind.revision > behind.indexed_revision) = (not for_vectors)
+        and behind.tenant_id > turn.after and (turn.up_to is null or behind.tenant_id <= turn.up_to)
+        and behind.tenant_id <> all(passed_over)
+        and (behind.lease_until is null or behind.lease_until < clock_timestamp())
+        and exists (select from public.installation where coalesce(index_signature, signature) = signature)
+      order by (behind.revision > behind.indexed_revision), behind.tenant_id, behind.lease_until nulls first
+      limit 1 for update skip locked
+    ) as found
+    limit 1
+  ) as chosen
+  where leased.tenant_id = chosen.tenant_id and leased.agent_id = chosen.agent_id
+  returning leased.tenant_id, leased.agent_id, leased.space_id, leased.lease_token
+$$;
+
+-- The same for an agent with a memory that could not be indexed and whose time to be tried again has come.
+create function lease_for_retry(lease_ms integer, signature text, after_tenant_id text, passed_over text[])
+returns table (tenant_id text, agent_id text, space_id text, lease_token bigint)
+language sql security definer set search_path = pg_catalog, public, pg_temp as $$
+  update public.agent as leased
+  set lease_token = leased.lease_token + 1, lease_until = clock_timestamp() + make_interval(secs => lease_ms / 1000.0)
+  from (
+    select found.tenant_id, found.agent_id
+    from (values (after_tenant_id, null), ('', after_tenant_id)) as turn(after, up_to), lateral (
+      select due.tenant_id, due.agent_id from public.index_entry as due
+      join public.agent as owner on owner.tenant_id = due.tenant_id and owner.agent_id = due.agent_id
+      where due.retry_at <= clock_timestamp() and not due.removed
+        and due.tenant_id > turn.after and (turn.up_to is null or due.tenant_id <= turn.up_to)
+        and due.tenant_id <> all(passed_over)
+        and (owner.lease_until is null or owner.lease_until < clock_timestamp())
+        and exists (select from public.installation where coalesce(index_signature, signature) = signature)
+      order by due.tenant_id, due.retry_at
+      limit 1 for update of owner skip locked
+    ) as found
+    limit 1
   ) as chosen
   where leased.tenant_id = chosen.tenant_id and leased.agent_id = chosen.agent_id
   returning leased.tenant_id, leased.agent_id, leased.space_id, leased.lease_token
@@ -100,7 +137,8 @@ create function restart_clocks(pause_ms integer) returns bigint
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   select 1 from public.agent where revision > 0 order by tenant_id, agent_id for no key update;
   with restarted as (
-    update public.agent set indexed_revision = 0, embedded_revision = 0, lease_token = lease_token + 1,
+    update public.agent set indexed_revision = 0, embedded_revision = 0, part_revision = 0, part_memory_id = '',
+      lease_token = lease_token + 1,
       lease_until = clock_timestamp() + make_interval(secs => pause_ms / 1000.0)
     where revision > 0 returning 1
   )
@@ -132,7 +170,8 @@ create function adopt_build(pause_ms integer) returns void
 language sql security definer set search_path = pg_catalog, public, pg_temp as $$
   select 1 from public.agent where revision > 0 order by tenant_id, agent_id for no key update;
   update public.agent set indexed_revision = least(indexed_revision, built_revision),
-    embedded_revision = least(embedded_revision, built_revision), lease_token = lease_token + 1,
+    embedded_revision = least(embedded_revision, built_revision), part_revision = 0, part_memory_id = '',
+    lease_token = lease_token + 1,
     lease_until = clock_timestamp() + make_interval(secs => pause_ms / 1000.0)
   where revision > 0
 $$;
@@ -174,7 +213,8 @@ do $$
 declare
   signature text;
 begin
-  foreach signature in array array['lease_agent(integer, boolean, text)', 'index_lag()', 'find_expired(integer)',
+  foreach signature in array array['lease_agent(integer, boolean, text, text, text[])',
+    'lease_for_retry(integer, text, text, text[])', 'index_lag()', 'find_expired(integer)',
     'find_pending_erasures(integer)', 'find_deleting_tenants(integer)', 'find_expired_answers(integer)',
     'find_retaining_tenants(text, integer)', 'list_tenants(text, integer)', 'has_tenants()',
     'restart_clocks(integer)', 'restart_vectors()', 'begin_build(boolean)', 'adopt_build(integer)', 'release_leases()',

@@ -70,6 +70,8 @@ export type Settings = {
   readonly indexPollMs: number
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
+  /** Rounds of embedding what was written, at once. */
+  readonly indexVectorLoops: number
   /** Longest wait between looks at what serves as the index, where that is a server. */
   readonly indexKeepMs: number
   readonly maintenanceIntervalMs: number
@@ -129,6 +131,8 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     logger,
     pollMs: settings.indexPollMs,
     restMs: settings.indexRestMs,
+    vectorLoops: settings.indexVectorLoops,
+    embedTimeoutMs: settings.embedTimeoutMs,
   })
   const onWrite = indexer.wake
   const search = createMemorySearch({
@@ -238,7 +242,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
       intervalMs: settings.indexKeepMs,
       onChange: indexer.wake,
     }),
-    reconciler: createReconciler({ database, vectorIndex }),
+    reconciler: createReconciler({ database, vectorIndex, logger, clock, onRepair: onWrite }),
     maintenance: createMaintenance({
       database,
       clock,

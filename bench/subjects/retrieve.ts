@@ -58,7 +58,7 @@ const createPieces = async (bench: Bench, sql: BareSql, { agent, index }: { agen
   const start = await readSearchStart(tx, { agentId: agent, termIds: [] })
   const spaceId = start?.agent.spaceId ?? ''
   const page = await readPublishedPage(tx, {
-    ...{ spaceId, model: embedder.model, limit: 1 },
+    ...{ spaceId, model: embedder.model, limit: 1, bytesMax: 1_048_576 },
     after: { published: 0, memoryId: '' },
   })
   const after = { published: page?.publication ?? 0, memoryId: '\u{10ffff}' }
@@ -83,7 +83,7 @@ const createPieces = async (bench: Bench, sql: BareSql, { agent, index }: { agen
     statements: async (round: number) => {
       const memoryIds = prepared[round % queries]?.memoryIds ?? []
       await readSearchStart(tx, { agentId: agent, termIds: termIdsOf(textOf(round)) })
-      await readPublishedPage(tx, { spaceId, after, model: embedder.model, limit: 500 })
+      await readPublishedPage(tx, { spaceId, after, model: embedder.model, limit: 500, bytesMax: 1_048_576 })
       await findMemories(tx, { agentId: agent, memoryIds, now: new Date().toISOString() })
     },
     index: async (round: number) => {

@@ -83,6 +83,14 @@ export const storeSettings = {
     maximum: 60_000,
     doc: 'How long writes gather before they are indexed together; searches see them meanwhile all the same.',
   }),
+  indexVectorLoops: number({
+    name: 'AGEMEM_INDEX_VECTOR_LOOPS',
+    unit: 'rounds',
+    default: 4,
+    minimum: 1,
+    maximum: 64,
+    doc: 'Rounds of embedding what was written, at once in this process; one tenant has half of them at most.',
+  }),
   indexTimeoutMs: number({
     name: 'AGEMEM_INDEX_TIMEOUT_MS',
     unit: 'ms',

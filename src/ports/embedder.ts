@@ -17,8 +17,18 @@ export type SimilarityThresholds = {
 
 export type EmbedOptions = {
   readonly signal?: AbortSignal
-  /** Whose texts they are: what is kept of them is kept for this tenant alone. Absent: nothing is kept. */
+  /**
+   * Whose texts they are: tenants take turns, and what is kept of the texts is kept for this tenant alone. Absent: nothing
+   * is kept.
+   */
   readonly tenantId?: string
+  /** These texts will not come again: nothing is kept of them. */
+  readonly isOnce?: boolean
+  /**
+   * Told of each vector as it comes, by the position of its text, so that a call which is cut short or refused leaves what
+   * it had done. A driver that has all of them at once need not tell; a vector may be told twice.
+   */
+  readonly onVector?: (position: number, vector: Float32Array) => void
 }
 
 export type Embedder = {

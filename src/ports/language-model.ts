@@ -72,7 +72,14 @@ export type ChatEvent =
   /** The last event, with all that was said. */
   | { readonly kind: 'reply'; readonly reply: ChatReply }
 
-export type CallOptions = { readonly signal: AbortSignal }
+export type CallOptions = {
+  readonly signal: AbortSignal
+  /**
+   * Told at the end of a call that brings no reply, if the server had begun with it: what it used, counted from what came
+   * and else estimated. So hanging up does not make a call free.
+   */
+  readonly onUsage?: (usage: ChatUsage) => void
+}
 
 export type LanguageModel = {
   /** As the requests and the server name it. */
@@ -88,7 +95,7 @@ export type LanguageModel = {
   /** The same turn as it is written. Ending the iteration early aborts the request at the server. @throws as `complete` */
   stream(request: ChatRequest, options: CallOptions): AsyncIterable<ChatEvent>
   /** Tokens that the messages and tools take in a prompt, by the server's own count. @throws as `complete` */
-  countTokens(request: Pick<ChatRequest, 'messages' | 'tools'>, options: CallOptions): Promise<number>
+  countTokens(request: Omit<ChatRequest, 'sampling'>, options: CallOptions): Promise<number>
   checkHealth(options?: {
     readonly signal?: AbortSignal
   }): Promise<{ readonly ready: boolean; readonly detail: string }>

@@ -124,10 +124,11 @@ export const describeLanguageModelContract = (name: string, contract: LanguageMo
       ['a question with tools', [question], [weatherTool]],
       ['a history with a call and its result', afterToolCall, [weatherTool]],
     ] as const)('counts as many tokens of %s as the prompt then has', async (_what, messages, tools) => {
-      const counted = await model.countTokens({ messages, tools }, unended())
+      const prompt = { tenantId: 'ten_1', messages, tools }
+      const counted = await model.countTokens(prompt, unended())
       const reply = await model.complete(makeChatRequest({ messages, tools, sampling: { tokensMax: 2 } }), unended())
       expect(reply.usage.promptTokens).toBe(counted)
-      expect(await model.countTokens({ messages, tools }, unended())).toBe(counted)
+      expect(await model.countTokens(prompt, unended())).toBe(counted)
     })
 
     it('offered tools are called or not, whole or streamed, in one form', async () => {

@@ -35,12 +35,14 @@ describe('one memory over HTTP', () => {
       created_at: moment,
       updated_at: moment,
       expires_at: moment,
+      duplicate_check: 'near',
     })
     expect(Date.parse(String(answer.data.expires_at))).toBeGreaterThan(nowIn(3_500))
     expect(answer.headers).toMatchObject({ location: `${memories}/${answer.data.memory_id}`, etag: '"v1"' })
     const read = expectStatus(await http.get(String(answer.headers.location)), 200)
     expect(read.headers.etag).toBe('"v1"')
-    expect({ ...read.data, index_state: 'pending' }).toEqual(answer.data)
+    const { duplicate_check: _check, ...stored } = answer.data
+    expect({ ...read.data, index_state: 'pending' }).toEqual(stored)
   })
 
   it('a memory of content alone has null for what it may lack, and nothing for what it has not', async () => {
@@ -124,7 +126,8 @@ describe('one memory over HTTP', () => {
     const { url, memory } = await stored({ content: 'Old', memory_type: 'fact', metadata: { a: 1, b: 2 } })
     const answer = expectStatus(await http.patch(url, { metadata: { a: 3 } }, { 'if-match': '"v1"' }), 200)
     expect(answer.headers.etag).toBe('"v2"')
-    expect(answer.data).toEqual({ ...memory, metadata: { a: 3 }, version: 2, updated_at: moment })
+    const { duplicate_check: _, ...kept } = memory
+    expect(answer.data).toEqual({ ...kept, metadata: { a: 3 }, version: 2, updated_at: moment })
     const more = { content: 'New', memory_type: null, ttl_seconds: 60 }
     const again = expectStatus(await http.patch(url, more, { 'if-match': '"v2"' }), 200)
     expect(again.data).toMatchObject({ content: 'New', memory_type: null, version: 3, expires_at: moment })

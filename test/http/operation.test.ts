@@ -39,10 +39,12 @@ describe('operating the service over HTTP', () => {
       ...{ consistent: true, complete: true, rebuilding: false },
       agents_checked: 1,
       agents_behind: 0,
+      agents_unreadable: 0,
       memories_checked: 2,
       missing_in_index: 0,
       outdated_in_index: 0,
       orphaned_in_index: 0,
+      next_cursor: null,
     })
     expect(expectStatus(await operator.post('/v1/admin/reindex'), 202).data).toEqual({ agents: 1 })
     expect((await operator.get('/v1/admin/consistency')).data).toMatchObject({ complete: false, agents_checked: 0 })

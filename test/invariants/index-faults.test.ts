@@ -1,5 +1,6 @@
 /** What a Qdrant in trouble costs the whole service: recall for a while, and never a write, a wrong text or a leak. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { pointIdOf } from '../../src/drivers/vector-index/qdrant-points.ts'
 import type { Caller } from '../../src/shared/caller.ts'
 import { createTestApp, type TestApp } from '../support/app.ts'
 import { addTo, contentsOf, searchIn, settleIndex } from '../support/memory-driver.ts'
@@ -147,6 +148,47 @@ describe('Qdrant that loses things', () => {
     await caughtUp()
     expect(served().size).toBe(2)
     expect((await search('lighthouse')).degraded).toEqual([])
+  })
+})
+
+describe('what the consistency report shows', () => {
+  const repair = () => app.request(app.operatorKey, { method: 'POST', url: '/v1/admin/consistency/repair' })
+
+  it('M5: is mended by an operator, in both directions, and the report is clean afterwards', async () => {
+    await open()
+    await add(...Array.from({ length: 6 }, (_, at) => `Fact number${at}`))
+    await modules.indexer.drain()
+    const [[id, point] = ['', null]] = [...served()]
+    served().delete(id)
+    const orphanId = pointIdOf([caller.tenantId, String(point?.payload.space_id)], 'mem_orphan')
+    served().set(orphanId, { ...point, id: orphanId, payload: { ...point?.payload, memory_id: 'mem_orphan' } })
+    expect((await repair()).data).toMatchObject({
+      ...{ consistent: false, missing_in_index: 1, orphaned_in_index: 1 },
+      ...{ agents_restarted: 1, orphans_removed: 1, next_cursor: null },
+    })
+    await modules.indexer.drain()
+    expect(await readConsistency()).toMatchObject({ ...clean, complete: true, memories_checked: 6 })
+  })
+
+  it('M5: what the index does not say is neither missing nor mended', async () => {
+    await open()
+    await add('The lighthouse is white')
+    await modules.indexer.drain()
+    qdrant.faults.distort = (_, path) => (path.endsWith('/scroll') ? { result: 'x' } : undefined)
+    expect((await repair()).data).toMatchObject({
+      ...{ complete: false, agents_checked: 0, agents_unreadable: 1, missing_in_index: 0, agents_restarted: 0 },
+    })
+  })
+
+  it('A5: searches go on by the fallback, and say so, while the index answers what cannot be read', async () => {
+    await open()
+    await add('The lighthouse is white')
+    await modules.indexer.drain()
+    for (const answer of [{ result: 'x' }, { result: [{ points: [{ score: 1, payload: {} }] }, { points: [] }] }]) {
+      qdrant.faults.distort = (_, path) => (path.endsWith('/query/batch') ? answer : undefined)
+      const found = await search('lighthouse')
+      expect([contentsOf(found), found.degraded]).toEqual([['The lighthouse is white'], ['vector_index']])
+    }
   })
 })
 

@@ -4,6 +4,10 @@ export type ChatFault =
   | 'down'
   | 'unauthorized'
   | 'no-model'
+  /** An answer without end, whole or in events. */
+  | 'endless'
+  /** Headers at once, then a byte now and then. */
+  | 'trickle'
   | 'stall-first'
   | 'stall-middle'
   | 'close-early'

@@ -12,6 +12,7 @@ import { answerOf, chunksOf, completionOf, type ScriptedReply } from './chat-ser
 import { type ChatFault, errorBody, faultAnswer } from './chat-server-faults.ts'
 import { hangUp, sendEvents, sendWhole, wasAborted } from './chat-server-sending.ts'
 import { createPrefixCache, createVocabulary, type Prompt, promptIdsOf } from './chat-server-tokens.ts'
+import { sendEndless, sendTrickle } from './endless-answers.ts'
 
 export type ChatBody = Prompt & {
   readonly model: string
@@ -114,10 +115,15 @@ const createState = (settings: Settings) => ({
 
 type State = ReturnType<typeof createState>
 
+const endlessOf = ({ stream }: ChatBody) =>
+  stream === true
+    ? { contentType: 'text/event-stream', piece: ': nothing to say\n\n' }
+    : { head: '{"choices":[{"message":{"content":"', piece: 'and so on ' }
+
 /** Notes each request, and sends what is sent in place of an answer. */
 const receive = async (state: State, request: FastifyRequest, reply: FastifyReply) => {
   const { url: path, headers } = request
-  const record = { path, headers, body: request.body as ChatBody, isAborted: false }
+  const record = { path, headers, body: (request.body ?? {}) as ChatBody, isAborted: false }
   state.requests.push(record)
   reply.raw.once('close', () => {
     record.isAborted = wasAborted(reply.raw)
@@ -127,6 +133,8 @@ const receive = async (state: State, request: FastifyRequest, reply: FastifyRepl
   const fault = state.faults.take(path)
   state.faultOf.set(request, fault)
   if (fault === 'down') return hangUp(reply.hijack().raw)
+  if (fault === 'endless') return sendEndless(reply.hijack().raw, endlessOf(record.body))
+  if (fault === 'trickle') return sendTrickle(reply.hijack().raw)
   const answer = faultAnswer(fault)
   return answer === null ? undefined : reply.code(answer.status).headers(answer.headers).send(answer.body)
 }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
+import { sendEndless, sendTrickle } from './endless-answers.ts'
 
 export type EmbeddingFault =
   | 'down'
@@ -18,6 +19,10 @@ export type EmbeddingFault =
   | 'hang-up'
   | 'not-json'
   | 'redirect'
+  | 'endless'
+  | 'endless-gzip'
+  | 'endless-error'
+  | 'trickle'
   | { readonly status: number; readonly retryAfter?: string }
 
 type EmbeddingBody = Readonly<Record<string, unknown>> & { readonly input: readonly string[] }
@@ -34,6 +39,10 @@ export type EmbeddingServer = {
   fail(fault: EmbeddingFault | null, times?: number): void
   /** Texts with this word are answered 400. */
   readonly poison: string
+  /** Texts with this word are never answered. */
+  readonly mire: string
+  /** Of answers without end, before any packing. */
+  sentBytes(): number
   close(): Promise<void>
 }
 
@@ -47,6 +56,7 @@ export type EmbeddingServerOptions = {
 const model = 'stand-in'
 const dimensions = 64
 const poison = 'poisonous'
+const mire = 'quagmire'
 
 const vectorOf = (text: string): Float32Array => {
   const vector = new Float32Array(dimensions)
@@ -111,10 +121,18 @@ const answerOf = (body: Readonly<Record<string, unknown>>, inputs: readonly stri
   }
 }
 
+const endlessOf = (fault: EmbeddingFault | null) => {
+  const form = { head: '{"object":"list","data":[{"index":0,"embedding":[', piece: '0.0123456789,' }
+  if (fault === 'endless') return form
+  if (fault === 'endless-gzip') return { ...form, isPacked: true }
+  return fault === 'endless-error' ? { ...form, status: 500 } : null
+}
+
 /** Sends what the fault sends in place of an answer. False when the fault is one within the answer. */
 const sendFault = (fault: EmbeddingFault | null, reply: FastifyReply): boolean => {
   if (fault === 'hang') reply.hijack()
   else if (fault === 'hang-up') reply.hijack().raw.destroy()
+  else if (fault === 'trickle') sendTrickle(reply.hijack().raw)
   else if (fault === 'down') reply.code(503).send({ error: 'Service Unavailable' })
   else if (fault === 'not-json') reply.type('text/html').send('<html>Welcome</html>')
   else if (fault === 'redirect') reply.code(307).header('location', 'http://127.0.0.1:9/v1/embeddings').send()
@@ -131,6 +149,7 @@ export const startEmbeddingServer = async (options: EmbeddingServerOptions = {})
   const requests: EmbeddingRequest[] = []
   const app: FastifyInstance = fastify({ forceCloseConnections: true, bodyLimit: 64 * 1_024 * 1_024 })
   let current: { fault: EmbeddingFault | null; times: number } = { fault: null, times: 0 }
+  let sentBytes = 0
 
   app.addHook('onRequest', async (request, reply) => {
     const expected = options.apiKey === undefined ? undefined : `Bearer ${options.apiKey}`
@@ -144,6 +163,15 @@ export const startEmbeddingServer = async (options: EmbeddingServerOptions = {})
     requests.push({ body: { ...body, input }, authorization: request.headers.authorization })
     const fault = current.times > 0 ? current.fault : null
     current.times -= 1
+    const endless = endlessOf(fault)
+    if (endless !== null)
+      return sendEndless(reply.hijack().raw, endless, (bytes) => {
+        sentBytes += bytes
+      })
+    if (input.some((text) => text.includes(mire))) {
+      reply.hijack()
+      return
+    }
     if (sendFault(fault, reply)) return
     const refusal = refusalOf(body, input, options)
     if (refusal !== undefined) reply.code(refusal.error.code).send(refusal)
@@ -157,6 +185,8 @@ export const startEmbeddingServer = async (options: EmbeddingServerOptions = {})
     dimensions,
     requests,
     poison,
+    mire,
+    sentBytes: () => sentBytes,
     fail: (fault, times = Number.POSITIVE_INFINITY) => {
       current = { fault, times }
     },

@@ -5,6 +5,12 @@ import { AppError } from '../../src/shared/errors.ts'
 export type FakeEmbedder = Embedder & {
   /** What the next calls do: answer (and refuse texts that hold `poison`), fail as a server that is away, or never end. */
   behaviour: 'answers' | 'unavailable' | 'hangs'
+  /** Texts with this word are never answered, nor is who is asked for together with them. */
+  hangsOn: string | null
+  /** Tells of each vector as it has it, before those that hang. */
+  isGradual: boolean
+  /** Calls that hang now. */
+  hanging(): number
   calls: number
 }
 
@@ -27,16 +33,32 @@ export const createFakeEmbedder = ({
   model?: string
   dimensions?: number
 } = {}): FakeEmbedder => {
+  let hanging = 0
+  const hang = (signal: AbortSignal | undefined): Promise<never> => {
+    hanging += 1
+    return new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))).finally(
+      () => {
+        hanging -= 1
+      },
+    )
+  }
   const embedder: FakeEmbedder = {
     model,
     dimensions,
     thresholds: { filter: 0.5, duplicate: 0.92 },
     behaviour: 'answers',
+    hangsOn: null,
+    isGradual: false,
+    hanging: () => hanging,
     calls: 0,
-    embed: async (texts, _purpose, { signal } = {}) => {
+    embed: async (texts, _purpose, { signal, onVector } = {}) => {
       embedder.calls += 1
-      if (embedder.behaviour === 'hangs')
-        await new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+      const { hangsOn } = embedder
+      if (embedder.isGradual)
+        for (const [position, text] of texts.entries())
+          if (hangsOn === null || !text.includes(hangsOn)) onVector?.(position, vectorOf(text, dimensions))
+      if (embedder.behaviour === 'hangs' || (hangsOn !== null && texts.some((text) => text.includes(hangsOn))))
+        await hang(signal)
       if (embedder.behaviour === 'unavailable')
         throw new AppError({
           code: 'embedder.unavailable',

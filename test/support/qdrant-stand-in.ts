@@ -3,6 +3,7 @@
  * refusals, and faults on demand. The same tests run against a real server when there is one.
  */
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify'
 import {
   type Collection,
@@ -29,6 +30,10 @@ export type QdrantFaults = {
   losesFilters: boolean
   /** Confirms writes without doing them. */
   losesWrites: boolean
+  /** What answers become, given what they would be; undefined: they stay. */
+  distort: ((answer: unknown, path: string) => unknown) | null
+  /** Sends something else in place of an answer. */
+  instead: ((response: ServerResponse, path: string) => boolean) | null
 }
 
 export type QdrantRequest = { readonly method: string; readonly path: string; readonly headers: NodeJS.Dict<unknown> }
@@ -57,7 +62,7 @@ type AliasAction = {
 
 const noFaults = (): QdrantFaults => ({
   ...{ failStatus: 500, failTimes: 0, latencyMs: 0, hangs: false, cutTimes: 0 },
-  ...{ losesFilters: false, losesWrites: false },
+  ...{ losesFilters: false, losesWrites: false, distort: null, instead: null },
 })
 
 const ok = <T>(result: T) => ({ usage: null, result, status: 'ok', time: 0.0001 })
@@ -77,6 +82,7 @@ const addFaults = (app: FastifyInstance, { faults, requests }: State, apiKey: st
     requests.push({ method: request.method, path: request.url, headers: request.headers })
     const isRefused = apiKey !== null && request.url !== '/' && request.headers['api-key'] !== apiKey
     if (isRefused) return reply.code(401).send('Must provide an API key or an Authorization bearer token')
+    if (faults.instead?.(reply.raw, request.url) === true) return reply.hijack()
     if (faults.hangs) await once(reply.raw, 'close')
     if (faults.latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, faults.latencyMs))
     if (faults.cutTimes > 0) {
@@ -86,6 +92,10 @@ const addFaults = (app: FastifyInstance, { faults, requests }: State, apiKey: st
       faults.failTimes -= 1
       return reply.code(faults.failStatus).send(failed('Service internal error: as asked for'))
     }
+  })
+  app.addHook('preSerialization', async (request, _, payload) => {
+    const distorted = faults.distort?.(payload, request.url)
+    return distorted === undefined ? payload : distorted
   })
   app.setErrorHandler((error, _, reply) => {
     const status = error instanceof QdrantRefusal ? error.status : 500

@@ -2,12 +2,12 @@
  * The embedder that needs nothing else: Universal Sentence Encoder lite, English, 512 dimensions, whose weights an npm
  * package ships, in a thread of its own. It treats queries and passages alike.
  *
- * Requests that wait are served from one queue in batches. A batch is kept short in characters, because a query that
+ * Requests that wait are served from one queue in batches, tenants in turns. A batch is kept short in characters, because a query that
  * comes while one runs waits for its end. Time grows with a text's length up to the 128 tokens that the model reads
  * (about 600 characters of English), and is level from there.
  */
 import type { Logger } from 'pino'
-import type { Embedder, EmbeddingPurpose, SimilarityThresholds } from '../../ports/embedder.ts'
+import type { Embedder, EmbeddingPurpose, EmbedOptions, SimilarityThresholds } from '../../ports/embedder.ts'
 import { embedderUnavailable } from './embedder-errors.ts'
 import { createModelThread, startBundledWorker } from './model-thread.ts'
 import { createTextQueue, type WaitingRequest } from './text-queue.ts'
@@ -15,6 +15,8 @@ import { embedNonBlank } from './unit-vector.ts'
 
 const dimensions = 512
 const batchBounds = { textsMax: 32, charsMax: 4_096 }
+/** Calls of one tenant that wait; those above are turned away. */
+const requestsPerTenantMax = 1_024
 
 /**
  * Longer texts are cut here. The model reads 128 tokens and its longest has 16 characters, so what is cut could not
@@ -49,12 +51,12 @@ export type BundledEmbedderOptions = {
   readonly startWorker?: typeof startBundledWorker
 }
 
-type Waiting = { readonly timeoutMs: number; readonly signal: AbortSignal | undefined }
+type Asked = { readonly purpose: EmbeddingPurpose } & Pick<EmbedOptions, 'signal' | 'tenantId' | 'onVector'>
 
 /** Loads the model at once, in the background; requests wait for it. */
 export const createBundledEmbedder = (options: BundledEmbedderOptions): Embedder => {
   const { logger, timeoutMs = 60_000, stuckMs = 60_000, restartDelayMs = 250 } = options
-  const queue = createTextQueue()
+  const queue = createTextQueue({ requestsPerTenantMax })
 
   const serve = (): void => {
     if (!thread.isIdle()) return
@@ -84,7 +86,7 @@ export const createBundledEmbedder = (options: BundledEmbedderOptions): Embedder
     onLoadFailed: () => failAll('The bundled embedding model cannot be loaded at the moment. Try again.'),
   })
 
-  const embedWaiting = (texts: readonly string[], purpose: EmbeddingPurpose, { timeoutMs, signal }: Waiting) =>
+  const embedWaiting = (texts: readonly string[], { purpose, signal, tenantId = '', onVector }: Asked) =>
     new Promise<readonly Float32Array[]>((resolve, reject) => {
       const vectors: Float32Array[] = []
       let missing = texts.length
@@ -99,17 +101,19 @@ export const createBundledEmbedder = (options: BundledEmbedderOptions): Embedder
       }
       const settleVector = (position: number, vector: Float32Array): void => {
         vectors[position] = vector
+        onVector?.(position, vector)
         missing -= 1
         if (missing > 0) return
         end()
         resolve(vectors)
       }
-      const request: WaitingRequest = { purpose, texts, settle: { vector: settleVector, fail } }
+      const request: WaitingRequest = { tenantId, purpose, texts, settle: { vector: settleVector, fail } }
       const abort = (): void => fail(signal?.reason)
       const late = `The bundled embedding model did not get to the text within ${timeoutMs} ms. Try again.`
+      const tooMany = 'Too many calls of this tenant wait for the bundled embedding model. Try again later.'
       const timer = setTimeout(() => fail(embedderUnavailable(late)), timeoutMs)
       signal?.addEventListener('abort', abort, { once: true })
-      queue.add(request)
+      if (!queue.add(request)) return fail(embedderUnavailable(tooMany))
       serve()
     })
 
@@ -117,14 +121,16 @@ export const createBundledEmbedder = (options: BundledEmbedderOptions): Embedder
     model: 'universal-sentence-encoder-lite',
     dimensions,
     thresholds: bundledThresholds,
-    embed: async (texts, purpose, { signal } = {}) => {
+    embed: async (texts, purpose, { signal, tenantId, onVector } = {}) => {
       signal?.throwIfAborted()
       if (thread.state() === 'closed') throw embedderUnavailable(stateDetails.closed)
-      const embed = (found: readonly string[]) =>
+      const embed = (found: readonly string[], positions: readonly number[]) =>
         embedWaiting(
           found.map((text) => text.slice(0, textCharsMax)),
-          purpose,
-          { timeoutMs, signal },
+          {
+            ...{ purpose, ...(signal && { signal }), ...(tenantId !== undefined && { tenantId }) },
+            ...(onVector && { onVector: (index, vector) => onVector(positions[index] ?? 0, vector) }),
+          },
         )
       return embedNonBlank(texts, embed, () => dimensions)
     },

@@ -1,6 +1,7 @@
 /**
  * Remembers vectors of texts that come again: queries, criteria, the messages of a context at each FILTER. The least
- * recently used leave first, at a bound in bytes. Texts that are being embedded are waited for, not sent twice.
+ * recently used leave first, at a bound in bytes. Texts that are being embedded are waited for, not sent twice. Each vector
+ * is kept as it comes, so a call that is cut short leaves what it had done, and asking again ends.
  *
  * Entries are found by tenant, purpose and SHA-256 of the text, and hold nothing else than the vector. A vector is a
  * function of its text alone, yet tenants share no entries: how fast an answer comes must not tell one of them what
@@ -80,70 +81,106 @@ const keyOf = (tenantId: string, purpose: EmbeddingPurpose, text: string): strin
   `${prefixOf(tenantId)}${purpose}:${createHash('sha256').update(text).digest('base64')}`
 
 type Asked = {
+  readonly tenantId: string
   readonly purpose: EmbeddingPurpose
   readonly signal: AbortSignal | undefined
   /** Where in the caller's texts the key stands. */
   readonly positionsOf: (key: string) => readonly number[]
+  readonly onFound: (key: string, vector: Float32Array) => void
+}
+
+type Underway = { readonly vector: Promise<Float32Array | undefined>; settle(vector: Float32Array | undefined): void }
+
+const createUnderway = (): Underway => {
+  let settle: Underway['settle'] = () => {}
+  const vector = new Promise<Float32Array | undefined>((resolve) => {
+    settle = resolve
+  })
+  return { vector, settle }
 }
 
 /** The same embedder, for one model, with a cache before it. `close` empties the cache. */
 export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly maxBytes: number }): Embedder => {
   const store = createVectorStore(maxBytes)
-  const underway = new Map<string, Promise<Float32Array | undefined>>()
+  const underway = new Map<string, Underway>()
   /** Grows when texts are to be forgotten, so that a call that began before keeps nothing after. */
   let generation = 0
   const sweep = setInterval(() => store.dropStoredBefore(performance.now() - ageMaxMs), sweepEveryMs).unref()
 
-  const embedNew = async (textByKey: ReadonlyMap<string, string>, { purpose, signal, positionsOf }: Asked) => {
-    const call = embedder.embed([...textByKey.values()], purpose, signal === undefined ? {} : { signal })
+  const embedNew = async (textByKey: ReadonlyMap<string, string>, asked: Asked): Promise<void> => {
+    const { tenantId, purpose, signal, positionsOf, onFound } = asked
     const keys = [...textByKey.keys()]
-    const asked = generation
-    for (const [index, key] of keys.entries()) {
-      const vector = call.then((vectors) => vectors[index])
-      vector.catch(() => {})
-      underway.set(key, vector)
+    const began = generation
+    const own = new Map(keys.map((key) => [key, createUnderway()]))
+    for (const [key, call] of own) underway.set(key, call)
+    const end = (key: string, vector: Float32Array | undefined): void => {
+      const call = own.get(key)
+      own.delete(key)
+      call?.settle(vector)
+      if (underway.get(key) === call) underway.delete(key)
+    }
+    const hold = (index: number, vector: Float32Array): void => {
+      const key = keys[index]
+      if (key === undefined || !own.has(key)) return
+      if (began === generation) store.set(key, vector)
+      end(key, vector)
+      onFound(key, vector)
     }
     try {
-      const vectors = await call
-      if (asked === generation)
-        for (const [index, key] of keys.entries()) store.set(key, vectors[index] ?? new Float32Array(0))
-      return new Map(keys.map((key, index) => [key, vectors[index]]))
+      const options = { tenantId, onVector: hold, ...(signal && { signal }) }
+      const vectors = await embedder.embed([...textByKey.values()], purpose, options)
+      for (const [index, vector] of vectors.entries()) hold(index, vector)
     } catch (error) {
       const refused = refusedPositions(error)
       throw refused === undefined ? error : embedderRefused(refused.flatMap((place) => positionsOf(keys[place] ?? '')))
     } finally {
-      for (const key of keys) underway.delete(key)
+      for (const key of [...own.keys()]) end(key, undefined)
     }
   }
 
   /** Vectors of another caller's call. That call failing is its own matter: its texts may be bad, its caller gone. */
-  const join = async (keys: readonly string[], signal: AbortSignal | undefined) => {
-    const calls = keys.map(async (key) => [key, await underway.get(key)?.catch(() => undefined)] as const)
-    return new Map(await untilAborted(Promise.all(calls), signal))
+  const join = (keys: readonly string[], { signal, onFound }: Asked): Promise<unknown> => {
+    const calls = keys.map(async (key) => {
+      const vector = await underway.get(key)?.vector
+      if (vector !== undefined) onFound(key, vector)
+    })
+    return untilAborted(Promise.all(calls), signal)
   }
 
   const embed: Embedder['embed'] = async (texts, purpose, options = {}) => {
-    const { signal, tenantId } = options
+    const { signal, tenantId, isOnce, onVector } = options
     signal?.throwIfAborted()
-    if (tenantId === undefined) return embedder.embed(texts, purpose, options)
+    if (tenantId === undefined || isOnce === true) return embedder.embed(texts, purpose, options)
     const keys = texts.map((text) => keyOf(tenantId, purpose, text))
-    const positionsOf = (key: string) => keys.flatMap((other, position) => (other === key ? [position] : []))
-    const asked = { purpose, signal, positionsOf }
-    const textByKey = new Map(keys.map((key, index) => [key, texts[index] ?? '']))
-    const found = new Map([...textByKey.keys()].map((key) => [key, store.get(key)]))
-    const missing = () => [...textByKey].filter(([key]) => found.get(key) === undefined)
-    const embedMissing = async (entries: readonly (readonly [string, string])[]): Promise<void> => {
-      if (entries.length === 0) return
-      for (const [key, vector] of await embedNew(new Map(entries), asked)) found.set(key, vector)
+    const positions = new Map<string, number[]>()
+    for (const [position, key] of keys.entries()) {
+      const known = positions.get(key)
+      if (known === undefined) positions.set(key, [position])
+      else known.push(position)
     }
-    const fresh = missing().filter(([key]) => !underway.has(key))
-    const joined = join(
-      missing().flatMap(([key]) => (underway.has(key) ? [key] : [])),
-      signal,
-    )
+    const positionsOf = (key: string): readonly number[] => positions.get(key) ?? []
+    const found = new Map<string, Float32Array>()
+    const onFound = (key: string, vector: Float32Array): void => {
+      if (found.has(key)) return
+      found.set(key, vector)
+      if (onVector !== undefined) for (const position of positionsOf(key)) onVector(position, vector.slice())
+    }
+    const asked: Asked = { tenantId, purpose, signal, positionsOf, onFound }
+    for (const key of positions.keys()) {
+      const vector = store.get(key)
+      if (vector !== undefined) onFound(key, vector)
+    }
+    const textsOf = (wanted: readonly string[]) =>
+      new Map(wanted.map((key) => [key, texts[positionsOf(key)[0] ?? 0] ?? '']))
+    const missing = (): readonly string[] => [...positions.keys()].filter((key) => !found.has(key))
+    const embedMissing = async (wanted: readonly string[]): Promise<void> => {
+      if (wanted.length > 0) await embedNew(textsOf(wanted), asked)
+    }
+    const others = missing().filter((key) => underway.has(key))
+    const joined = join(others, asked)
     joined.catch(() => {})
-    await embedMissing(fresh)
-    for (const [key, vector] of await joined) found.set(key, vector)
+    await embedMissing(missing().filter((key) => !underway.has(key)))
+    await joined
     await embedMissing(missing())
     return keys.map((key) => (found.get(key) ?? new Float32Array(embedder.dimensions)).slice())
   }

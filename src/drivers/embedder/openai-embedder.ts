@@ -7,13 +7,13 @@
  * `thresholds` throw `embedder.unavailable`, since any number would be a wrong one.
  */
 import { createHash } from 'node:crypto'
-import type { Embedder, EmbeddingPurpose, SimilarityThresholds } from '../../ports/embedder.ts'
+import type { Embedder, EmbeddingPurpose, EmbedOptions, SimilarityThresholds } from '../../ports/embedder.ts'
 import { type Clock, systemClock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import { createLifetime } from '../calls/lifetime.ts'
 import { untilAborted } from '../calls/until-aborted.ts'
 import { embedderMisbehaved, embedderRefused, embedderUnavailable, refusedPositions } from './embedder-errors.ts'
-import { type Call, createBatches, type EmbedAll, type EmbeddingServer } from './openai-batches.ts'
+import { createBatches, type EmbedAll, type EmbeddingServer } from './openai-batches.ts'
 import { measureAnchors, thresholdsFromAnchors } from './thresholds.ts'
 import { embedNonBlank } from './unit-vector.ts'
 
@@ -22,6 +22,13 @@ const healthTimeoutMs = 5_000
 const healthyForMs = 5_000
 
 export type OpenAiEmbedderOptions = EmbeddingServer & { readonly clock?: Clock }
+
+type Asked = {
+  readonly purpose: EmbeddingPurpose
+  readonly signal: AbortSignal
+  readonly tenantId: string | undefined
+  readonly onVector: EmbedOptions['onVector'] | undefined
+}
 
 type Space = { readonly dimensions: number; readonly thresholds: SimilarityThresholds }
 
@@ -32,16 +39,16 @@ const spaceName = ({ model, inputType = 'none', passagePrefix = '', dimensions =
   return `${model}@${createHash('sha256').update(settings).digest('hex').slice(0, 8)}`
 }
 
-const ensureDimensions = (vectors: readonly Float32Array[], dimensions: number): void => {
-  const odd = vectors.find((vector) => vector.length !== dimensions)
-  if (odd !== undefined) throw embedderMisbehaved(`${odd.length} dimensions instead of ${dimensions}`)
+const ensureDimensions = (vectors: readonly (Float32Array | null)[], dimensions: number): void => {
+  const odd = vectors.find((vector) => vector !== null && vector.length !== dimensions)
+  if (odd) throw embedderMisbehaved(`${odd.length} dimensions instead of ${dimensions}`)
 }
 
 /** One call a purpose tells all that has to be known about the model. */
 const measureSpace = async (embedAll: EmbedAll, asked: number | null, signal: AbortSignal): Promise<Space> => {
   let dimensions = asked
   const embed = async (texts: readonly string[], purpose: EmbeddingPurpose) => {
-    const vectors = await embedAll(texts, { purpose, signal })
+    const vectors = await embedAll(texts, { purpose, signal, dimensions })
     dimensions ??= vectors[0]?.length ?? 0
     ensureDimensions(vectors, dimensions)
     return vectors
@@ -92,12 +99,16 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     return space
   }
 
-  const embedConnected = async (texts: readonly string[], call: Call) => {
+  const embedConnected = async (texts: readonly string[], { onVector, ...call }: Asked) => {
     const { dimensions } = await spaceOrConnect(call.signal)
     const embedFound = async (found: readonly string[], positions: readonly number[]) => {
-      try {
-        const vectors = await embedAll(found, call)
+      const onPart = (start: number, vectors: readonly (Float32Array | null)[]): void => {
         ensureDimensions(vectors, dimensions)
+        for (const [index, vector] of vectors.entries())
+          if (vector !== null) onVector?.(positions[start + index] ?? 0, vector)
+      }
+      try {
+        const vectors = await embedAll(found, { ...call, dimensions, onPart })
         healthyUntilMs = clock.monotonicMs() + healthyForMs
         return vectors
       } catch (error) {
@@ -108,8 +119,8 @@ export const createOpenAiEmbedder = async (options: OpenAiEmbedderOptions): Prom
     return embedNonBlank(texts, embedFound, () => dimensions)
   }
 
-  const embed: Embedder['embed'] = (texts, purpose, { signal: asked } = {}) =>
-    lifetime.run(asked, (signal) => embedConnected(texts, { purpose, signal }))
+  const embed: Embedder['embed'] = (texts, purpose, { signal: asked, tenantId, onVector } = {}) =>
+    lifetime.run(asked, (signal) => embedConnected(texts, { purpose, signal, tenantId, onVector }))
 
   const checkHealth: Embedder['checkHealth'] = async ({ signal } = {}) => {
     if (clock.monotonicMs() < healthyUntilMs && !lifetime.hasEnded())

@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type AppError, isAppError } from '../../shared/errors.ts'
+import { boundResponse, isBodyTooLong } from '../calls/bounded-body.ts'
 import { retryAfterMs } from '../calls/retry-after.ts'
 import { embedderMisbehaved, embedderUnavailable } from './embedder-errors.ts'
 
@@ -53,24 +54,35 @@ const readResponse = async (response: Response): Promise<ExchangeOutcome | Failu
   throw embedderUnavailable(finalDetails[status] ?? `The embedding server answers with status ${status}.`)
 }
 
-const attempt = async (exchange: Exchange, body: string, signal: AbortSignal): Promise<ExchangeOutcome | Failure> => {
-  const { endpoint, headers } = exchange
+type Attempt = { readonly text: string; readonly answerBytesMax: number; readonly signal: AbortSignal }
+
+const attempt = async (
+  { endpoint, headers }: Exchange,
+  { text: body, answerBytesMax, signal }: Attempt,
+): Promise<ExchangeOutcome | Failure> => {
   try {
-    return await readResponse(await fetch(endpoint, { method: 'POST', headers, body, signal, redirect: 'manual' }))
+    const response = await fetch(endpoint, { method: 'POST', headers, body, signal, redirect: 'manual' })
+    return await readResponse(boundResponse(response, answerBytesMax))
   } catch (error) {
     if (signal.aborted) throw signal.reason
     if (isAppError(error)) throw error
+    if (isBodyTooLong(error)) throw embedderMisbehaved('more than the vectors that were asked for')
     if (error instanceof SyntaxError) throw embedderMisbehaved('something that is not JSON')
     const detail = 'The embedding server cannot be reached at the moment. Try again.'
     return { error: embedderUnavailable(detail, { cause: error }), pauseMs: undefined }
   }
 }
 
+export type Post = {
+  readonly body: object
+  readonly answerBytesMax: number
+  readonly signal: AbortSignal | undefined
+}
+
 /** @throws AppError `embedder.unavailable` or `embedder.misbehaved`; the signal's reason when it aborts */
 export const postEmbeddings = async (
   exchange: Exchange,
-  body: object,
-  signal: AbortSignal | undefined,
+  { body, answerBytesMax, signal }: Post,
 ): Promise<ExchangeOutcome> => {
   const { timeoutMs, retriesMax, backoffMs } = exchange
   const deadline = AbortSignal.timeout(timeoutMs)
@@ -79,7 +91,7 @@ export const postEmbeddings = async (
   const startedMs = performance.now()
   try {
     for (let retries = 0; ; retries += 1) {
-      const result = await attempt(exchange, text, ends)
+      const result = await attempt(exchange, { text, answerBytesMax, signal: ends })
       if ('outcome' in result) return result
       const pauseMs = result.pauseMs ?? backoffMs * 2 ** retries * (1 + Math.random())
       const isTooLate = performance.now() - startedMs + pauseMs >= timeoutMs

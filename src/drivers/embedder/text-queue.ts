@@ -1,10 +1,14 @@
 /**
- * What waits for the bundled model. Queries leave before passages: somebody waits for an answer. Among requests of one
- * purpose texts leave in turns, so that a request of three hundred texts does not hold up one of three.
+ * What waits for the bundled model. Queries leave before passages, since somebody waits for an answer; yet a batch takes
+ * one passage at least, so that no flood of queries holds the passages up for ever. Of one purpose, tenants take turns,
+ * the requests of a tenant take turns within, and each turn is one text: whoever has thousands waiting does not delay
+ * another by more than a text of each. Requests of one tenant that wait are bounded.
  */
 import type { EmbeddingPurpose } from '../../ports/embedder.ts'
+import { createFairQueue, type FairQueue } from '../../shared/fair-queue.ts'
 
 export type WaitingRequest = {
+  readonly tenantId: string
   readonly purpose: EmbeddingPurpose
   readonly texts: readonly string[]
   readonly settle: { vector(position: number, vector: Float32Array): void; fail(error: unknown): void }
@@ -13,7 +17,8 @@ export type WaitingRequest = {
 export type WaitingText = { readonly text: string; readonly position: number; readonly request: WaitingRequest }
 
 export type TextQueue = {
-  add(request: WaitingRequest): void
+  /** False: too many of its tenant wait. */
+  add(request: WaitingRequest): boolean
   /** Forgets what of the request is still waiting. */
   drop(request: WaitingRequest): void
   /** Takes out texts up to both bounds, and one text at least if any waits. */
@@ -23,45 +28,82 @@ export type TextQueue = {
 }
 
 type Entry = { readonly request: WaitingRequest; next: number }
+type Line = FairQueue<Entry>
 
-export const createTextQueue = (): TextQueue => {
-  let queries: Entry[] = []
-  let passages: Entry[] = []
+/** Who waits is bounded by tenant, in `add`; a request that has its turn is out of the line for no time. */
+const lineBounds = { runningMax: 1, runningPerTenantMax: 1, waitingMax: Number.POSITIVE_INFINITY }
 
-  const nextEntry = (): Entry | undefined => queries[0] ?? passages[0]
+export const createTextQueue = ({ requestsPerTenantMax }: { readonly requestsPerTenantMax: number }): TextQueue => {
+  const entries = new Map<WaitingRequest, Entry>()
+  const requestsOf = new Map<string, number>()
+  const lines: Readonly<Record<EmbeddingPurpose, Line>> = {
+    query: createFairQueue<Entry>(lineBounds),
+    passage: createFairQueue<Entry>(lineBounds),
+  }
 
-  const advance = (entry: Entry): void => {
-    const line = entry.request.purpose === 'query' ? queries : passages
-    line.shift()
+  const forget = (request: WaitingRequest): void => {
+    if (!entries.delete(request)) return
+    const left = (requestsOf.get(request.tenantId) ?? 1) - 1
+    if (left === 0) requestsOf.delete(request.tenantId)
+    else requestsOf.set(request.tenantId, left)
+  }
+
+  /** The text whose turn it is; its request goes to the end of its tenant's line while it has more. */
+  const takeFrom = (line: Line): WaitingText | undefined => {
+    const entry = line.next()
+    if (entry === undefined) return undefined
+    const { request, next: position } = entry
+    line.finish(request.tenantId)
     entry.next += 1
-    if (entry.next < entry.request.texts.length) line.push(entry)
+    if (entry.next < request.texts.length) line.add(request.tenantId, entry)
+    else forget(request)
+    return { text: request.texts[position] ?? '', position, request }
+  }
+
+  const drop = (request: WaitingRequest): void => {
+    const entry = entries.get(request)
+    if (entry === undefined) return
+    lines[request.purpose].remove(request.tenantId, entry)
+    forget(request)
   }
 
   return {
     add: (request) => {
-      const line = request.purpose === 'query' ? queries : passages
-      if (request.texts.length > 0) line.push({ request, next: 0 })
+      const { tenantId, purpose, texts } = request
+      const waiting = requestsOf.get(tenantId) ?? 0
+      if (texts.length === 0) return true
+      if (waiting >= requestsPerTenantMax) return false
+      const entry = { request, next: 0 }
+      requestsOf.set(tenantId, waiting + 1)
+      entries.set(request, entry)
+      lines[purpose].add(tenantId, entry)
+      return true
     },
-    drop: (request) => {
-      queries = queries.filter((entry) => entry.request !== request)
-      passages = passages.filter((entry) => entry.request !== request)
-    },
+    drop,
     take: ({ textsMax, charsMax }) => {
       const taken: WaitingText[] = []
       let chars = 0
-      for (let entry = nextEntry(); entry !== undefined && taken.length < textsMax; entry = nextEntry()) {
-        const text = entry.request.texts[entry.next] ?? ''
-        chars += text.length
-        if (taken.length > 0 && chars > charsMax) break
-        taken.push({ text, position: entry.next, request: entry.request })
-        advance(entry)
+      const fill = (line: Line, textsUpTo: number): void => {
+        while (taken.length < textsUpTo && (taken.length === 0 || chars < charsMax)) {
+          const text = takeFrom(line)
+          if (text === undefined) return
+          chars += text.text.length
+          taken.push(text)
+        }
       }
+      fill(lines.query, textsMax - 1)
+      const passage = takeFrom(lines.passage)
+      if (passage !== undefined) {
+        chars += passage.text.length
+        taken.push(passage)
+      }
+      fill(lines.query, textsMax)
+      fill(lines.passage, textsMax)
       return taken
     },
     clear: () => {
-      const requests = [...queries, ...passages].map((entry) => entry.request)
-      queries = []
-      passages = []
+      const requests = [...entries.keys()]
+      for (const request of requests) drop(request)
       return requests
     },
   }

@@ -38,7 +38,10 @@ const createGrowingCalls = () => {
   }
 }
 
-const createAnswer = (context: ReplyContext) => {
+/** A server that gives no ids sends about a token a chunk. */
+export type OnChunk = (chunk: { readonly promptTokens: number | null; readonly completionTokens: number }) => void
+
+const createAnswer = (context: ReplyContext, onChunk: OnChunk) => {
   const toolCalls = createGrowingCalls()
   const [texts, reasonings]: [string[], string[]] = [[], []]
   const [tokenIds, logprobs]: [number[], number[]] = [[], []]
@@ -52,9 +55,11 @@ const createAnswer = (context: ReplyContext) => {
     texts.push(text)
     reasonings.push(reasoning)
     toolCalls.add(delta.tool_calls)
-    tokenIds.push(...(tokenIdsOf(choice.token_ids) ?? []))
-    logprobs.push(...(logprobsOf(choice.logprobs) ?? []))
+    const ids = tokenIdsOf(choice.token_ids)
+    for (const id of ids ?? []) tokenIds.push(id)
+    for (const logprob of logprobsOf(choice.logprobs) ?? []) logprobs.push(logprob)
     finishReason = choice.finish_reason ?? finishReason
+    onChunk({ promptTokens: promptTokenIds?.length ?? null, completionTokens: ids?.length ?? 1 })
     return [
       ...(reasoning === '' ? [] : [{ kind: 'reasoning', text: reasoning } as const]),
       ...(text === '' ? [] : [{ kind: 'text', text } as const]),
@@ -87,8 +92,12 @@ const createAnswer = (context: ReplyContext) => {
  * stream to its end, so that the connection can serve again.
  * @throws AppError `inference.misbehaved`; `inference.unavailable` when the stream ends before the reply does
  */
-export async function* readChatStream(data: AsyncIterable<string>, context: ReplyContext): AsyncGenerator<ChatEvent> {
-  const answer = createAnswer(context)
+export async function* readChatStream(
+  data: AsyncIterable<string>,
+  context: ReplyContext,
+  onChunk: OnChunk = () => {},
+): AsyncGenerator<ChatEvent> {
+  const answer = createAnswer(context, onChunk)
   let isDone = false
   try {
     for await (const text of data) {

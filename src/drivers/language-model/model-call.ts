@@ -4,8 +4,9 @@
  * that drops an iteration without closing it gives everything back at the deadline.
  */
 import { isAppError } from '../../shared/errors.ts'
+import { isBodyTooLong } from '../calls/bounded-body.ts'
 import type { Lifetime } from '../calls/lifetime.ts'
-import { inferenceDeadline, inferenceUnavailable } from './inference-errors.ts'
+import { inferenceDeadline, inferenceMisbehaved, inferenceUnavailable } from './inference-errors.ts'
 
 export type ModelCall = {
   readonly signal: AbortSignal
@@ -66,6 +67,7 @@ export const openCall = ({ lifetime, signal, timeoutMs }: CallBounds): ModelCall
     failureOf: (error) => {
       if (stay.signal.aborted) return abortErrorOf(stay.signal.reason)
       if (isAppError(error)) return error
+      if (isBodyTooLong(error)) return inferenceMisbehaved('more than was asked for')
       return inferenceUnavailable('The model server broke off its answer. Try again.', { cause: error })
     },
   }

@@ -6,23 +6,26 @@
  * share entries: what a tenant gets is what it would get anyway.
  */
 import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
 import type { ChatRequest } from '../../ports/language-model.ts'
 import { untilAborted } from '../calls/until-aborted.ts'
 
 export type Prompt = Pick<ChatRequest, 'messages' | 'tools'>
+/** With whose it is: tenants take turns at counting. */
+export type OwnedPrompt = Omit<ChatRequest, 'sampling'>
 
 export type TokenCounter = {
   /** The count if it is remembered. */
   find(prompt: Prompt): number | null
   /** @throws what counting throws; the signal's reason when it aborts */
-  count(prompt: Prompt, signal: AbortSignal): Promise<number>
+  count(prompt: OwnedPrompt, signal: AbortSignal): Promise<number>
   clear(): void
 }
 
 export type TokenCounterOptions = {
   readonly entriesMax: number
   /** Asks the server, in bounded time. */
-  readonly ask: (prompt: Prompt) => Promise<number>
+  readonly ask: (prompt: Prompt, tenantId: string) => Promise<number>
 }
 
 /** Not canonical JSON: templates write members in the order in which they come. */
@@ -32,31 +35,15 @@ const keyOf = ({ messages, tools }: Prompt): string =>
     .digest('base64')
 
 export const createTokenCounter = ({ entriesMax, ask }: TokenCounterOptions): TokenCounter => {
-  const counts = new Map<string, number>()
+  const counts = new LRUCache<string, number>({ max: entriesMax })
   const underway = new Map<string, Promise<number>>()
 
-  const remember = (key: string, count: number): void => {
-    counts.delete(key)
-    counts.set(key, count)
-    for (const oldest of counts.keys()) {
-      if (counts.size <= entriesMax) break
-      counts.delete(oldest)
-    }
-  }
-
-  const findByKey = (key: string): number | null => {
-    const count = counts.get(key)
-    if (count === undefined) return null
-    remember(key, count)
-    return count
-  }
-
-  const askOnce = (key: string, prompt: Prompt): Promise<number> => {
+  const askOnce = (key: string, prompt: OwnedPrompt): Promise<number> => {
     const shared =
       underway.get(key) ??
-      ask(prompt)
+      ask(prompt, prompt.tenantId)
         .then((count) => {
-          remember(key, count)
+          counts.set(key, count)
           return count
         })
         .finally(() => underway.delete(key))
@@ -65,11 +52,11 @@ export const createTokenCounter = ({ entriesMax, ask }: TokenCounterOptions): To
   }
 
   return {
-    find: (prompt) => findByKey(keyOf(prompt)),
+    find: (prompt) => counts.get(keyOf(prompt)) ?? null,
     count: async (prompt, signal) => {
       signal.throwIfAborted()
       const key = keyOf(prompt)
-      return findByKey(key) ?? untilAborted(askOnce(key, prompt), signal)
+      return counts.get(key) ?? untilAborted(askOnce(key, prompt), signal)
     },
     clear: () => counts.clear(),
   }

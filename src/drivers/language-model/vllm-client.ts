@@ -4,6 +4,7 @@
  * machine. Here the headers are the driver's alone.
  */
 import OpenAI from 'openai'
+import { boundResponse } from '../calls/bounded-body.ts'
 import { inferenceMisconfigured } from './inference-errors.ts'
 
 export type VllmServer = {
@@ -18,6 +19,22 @@ export type VllmClient = {
   readonly openai: OpenAI
   /** Of an endpoint that stands beside `/v1`, such as `/tokenize`. */
   endpoint(path: string): string
+}
+
+/** Lists of models, health; what is larger says so with `answerUpTo`. */
+const smallAnswerBytesMax = 4 * 1_024 * 1_024
+
+type BoundInit = RequestInit & { readonly answerBytesMax?: number }
+
+/** Of a request whose answer may be longer than a few megabytes, or is known to be shorter. */
+export const answerUpTo = (answerBytesMax: number): { readonly fetchOptions: { readonly redirect: 'manual' } } => {
+  const fetchOptions = { redirect: 'manual', answerBytesMax } as const
+  return { fetchOptions }
+}
+
+const boundedFetch = async (input: Parameters<typeof fetch>[0], init: BoundInit): Promise<Response> => {
+  const { answerBytesMax = smallAnswerBytesMax, ...request } = init
+  return boundResponse(await fetch(input, request), answerBytesMax)
 }
 
 /** Without `/v1`. Neither address nor key is repeated in the error: both may hold a secret. */
@@ -51,7 +68,7 @@ export const createVllmClient = ({ url, apiKey, timeoutMs }: VllmServer): VllmCl
     maxRetries: 0,
     timeout: timeoutMs,
     logLevel: 'off',
-    fetch: (input, init) => fetch(input, { ...init, headers, redirect: 'manual' }),
+    fetch: (input, init) => boundedFetch(input, { ...init, headers, redirect: 'manual' }),
   })
   return { openai, endpoint: (path) => `${root}${path}` }
 }

@@ -1,6 +1,7 @@
 /** Translates what the OpenAI client throws, once, by the replies that were recorded from vLLM (test/fixtures/vllm). */
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai'
 import { type AppError, isAppError } from '../../shared/errors.ts'
+import { isBodyTooLong } from '../calls/bounded-body.ts'
 import { retryAfterMs } from '../calls/retry-after.ts'
 import { inferenceMisbehaved, inferenceRefused, inferenceUnavailable, promptTooLong } from './inference-errors.ts'
 
@@ -70,6 +71,7 @@ const rejected = (error: APIError, windowTokens: number | null): AppError => {
 
 export const failureOf = (error: unknown, windowTokens: number | null): Failure => {
   if (isAppError(error)) return final(error)
+  if (isBodyTooLong(error)) return final(inferenceMisbehaved('more than was asked for'))
   if (error instanceof SyntaxError) return final(inferenceMisbehaved('something that is not JSON'))
   if (error instanceof APIConnectionTimeoutError || error instanceof APIConnectionError) return notReached(error.cause)
   if (!(error instanceof APIError) || typeof error.status !== 'number') return notReached(error)

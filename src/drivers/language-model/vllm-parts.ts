@@ -47,7 +47,8 @@ export const openParts = (options: VllmModelOptions) => {
   const counter = createTokenCounter({ entriesMax: countsRememberedMax, ask: contact.countTokens })
   const slots = createFairSlots({
     runningMax: options.concurrencyMax,
-    runningPerTenantMax: options.concurrencyPerTenantMax,
+    // However it is set, one tenant never has every place where there are several.
+    runningPerTenantMax: Math.min(options.concurrencyPerTenantMax, Math.max(1, options.concurrencyMax - 1)),
     waitingMax: options.queueMax,
     turnedAway: (retryAfterSeconds) =>
       inferenceUnavailable('Too many calls wait for the language model. Try again later.', { retryAfterSeconds }),

@@ -4,13 +4,14 @@ import type { chatBodyOf } from './chat-request.ts'
 import { inferenceMisbehaved } from './inference-errors.ts'
 import { readServerSentEvents } from './server-sent-events.ts'
 import type { StallGuard } from './stall.ts'
-import type { VllmClient } from './vllm-client.ts'
+import { answerUpTo, type VllmClient } from './vllm-client.ts'
 
 type ChatBody = ReturnType<typeof chatBodyOf>
 
 export type StreamOpening = {
   readonly client: VllmClient
   readonly body: ChatBody
+  readonly answerBytesMax: number
   readonly stall: StallGuard
   readonly signal: AbortSignal
 }
@@ -26,9 +27,16 @@ async function* withFirst<T>(first: IteratorResult<T, unknown>, rest: AsyncGener
 }
 
 /** The `data` of the events, once the first is there. */
-export const openStream = async ({ client, body, stall, signal }: StreamOpening): Promise<AsyncGenerator<string>> => {
+export const openStream = async ({
+  client,
+  body,
+  answerBytesMax,
+  stall,
+  signal,
+}: StreamOpening): Promise<AsyncGenerator<string>> => {
   const streamed = { ...body, stream: true, stream_options: { include_usage: true } } as const
-  const response = await stall.during(client.openai.chat.completions.create(streamed, { signal }).asResponse())
+  const options = { signal, ...answerUpTo(answerBytesMax) }
+  const response = await stall.during(client.openai.chat.completions.create(streamed, options).asResponse())
   const isEventStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
   if (!isEventStream || response.body === null) throw inferenceMisbehaved('something that is not a stream of events')
   const data = stall.watch(readServerSentEvents(response.body))

@@ -5,26 +5,46 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import type { Dispatcher } from 'undici'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
+import { isJsonObject } from '../../shared/json-limits.ts'
 import { createBreaker } from '../calls/breaker.ts'
+import { unreadable } from './qdrant-answers.ts'
 import { vectorIndexMisbehaved, vectorIndexUnavailable } from './vector-index-errors.ts'
 
 const retryAfterMs = 25
 
 export type CallLimits = { readonly timeoutMs: number; readonly signal?: AbortSignal | undefined }
 
-type Exchange<T> = (init: { readonly signal: AbortSignal }) => Promise<{ readonly data: { readonly result?: T } }>
+/** A redirect is not followed: it would carry the key to another server. */
+export type CallInit = { readonly signal: AbortSignal; readonly redirect: 'manual' }
+
+type Exchange = (init: CallInit) => Promise<{ readonly data: unknown }>
+
+/** @throws AppError when the result is not what was asked for */
+type Read<T> = (result: unknown) => T
 
 /**
  * @throws AppError `vector_index.unavailable` or `vector_index.misbehaved`; the signal's reason when the caller no longer
  *   wants the answer (a deadline of the caller's is a missed deadline like any other)
  */
-export type QdrantCall = <T>(exchange: Exchange<T>, limits: CallLimits) => Promise<T>
+export type QdrantCall = <T>(exchange: Exchange, read: Read<T>, limits: CallLimits) => Promise<T>
 
 /** The status of an answer that the client made an error of; 0 when there was no answer. */
 export const statusOf = (error: unknown): number =>
   error instanceof Error && 'status' in error && typeof error.status === 'number' ? error.status : 0
+
+/** What an answer that the client made an error of says by itself; a proxy's page says nothing that counts. */
+const serverErrorOf = (error: unknown): string => {
+  const data = error instanceof Error && 'data' in error ? error.data : null
+  const status = isJsonObject(data) && isJsonObject(data.status) ? data.status.error : null
+  return typeof status === 'string' ? status : ''
+}
+
+/** The server itself says that there is no such collection. Any other 404 leaves it open. */
+export const isMissingCollection = (error: unknown): boolean =>
+  statusOf(error) === 404 && /doesn't exist|not found/i.test(serverErrorOf(error))
 
 const serverMessageOf = (error: unknown): string => {
   const data = error instanceof Error && 'data' in error ? error.data : null
@@ -61,37 +81,42 @@ const isWorthAnotherTry = (error: unknown): boolean => {
 /** Why the signal aborted: as it is, or as a missed deadline of the index when the caller's time ran out. */
 const abortErrorOf = ({ reason }: AbortSignal): unknown => (isMissedDeadline(reason) ? translate(reason) : reason)
 
-export const createQdrantCall = ({ clock, logger }: { clock: Clock; logger: Logger }): QdrantCall => {
+export type QdrantCallOptions = {
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly dispatcher: Dispatcher
+}
+
+export const createQdrantCall = ({ clock, logger, dispatcher }: QdrantCallOptions): QdrantCall => {
   const breaker = createBreaker({ server: 'Qdrant', unavailable: vectorIndexUnavailable, clock, logger })
 
-  const exchangeOnce = async <T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> => {
-    const { result } = (await exchange({ signal })).data
-    if (result === undefined) throw vectorIndexMisbehaved('What answers under the URL of Qdrant is not Qdrant.')
-    return result
+  const exchangeOnce = async <T>(exchange: Exchange, read: Read<T>, signal: AbortSignal): Promise<T> => {
+    const init: CallInit & { readonly dispatcher: Dispatcher } = { signal, redirect: 'manual', dispatcher }
+    const { data } = await exchange(init)
+    if (!isJsonObject(data) || data.result === undefined) throw unreadable('something else than Qdrant does')
+    return read(data.result)
   }
 
-  const exchangeTwice = async <T>(exchange: Exchange<T>, signal: AbortSignal): Promise<T> => {
+  const exchangeTwice = async <T>(exchange: Exchange, read: Read<T>, signal: AbortSignal): Promise<T> => {
     try {
-      return await exchangeOnce(exchange, signal)
+      return await exchangeOnce(exchange, read, signal)
     } catch (error) {
       if (signal.aborted) throw signal.reason
       if (!isWorthAnotherTry(error)) throw error
     }
     await sleep(retryAfterMs, undefined, { signal }).catch(() => signal.throwIfAborted())
-    return exchangeOnce(exchange, signal).catch((error: unknown) => {
+    return exchangeOnce(exchange, read, signal).catch((error: unknown) => {
       throw signal.aborted ? signal.reason : error
     })
   }
 
-  return async (exchange, { timeoutMs, signal: wanted }) => {
+  return async (exchange, read, { timeoutMs, signal: wanted }) => {
     if (wanted?.aborted) throw abortErrorOf(wanted)
     breaker.ensureMayCall()
     const deadline = AbortSignal.timeout(timeoutMs)
     try {
-      const result = await exchangeTwice(
-        exchange,
-        wanted === undefined ? deadline : AbortSignal.any([wanted, deadline]),
-      )
+      const ends = wanted === undefined ? deadline : AbortSignal.any([wanted, deadline])
+      const result = await exchangeTwice(exchange, read, ends)
       breaker.noteAnswer()
       return result
     } catch (error) {

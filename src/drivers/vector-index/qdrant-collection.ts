@@ -10,7 +10,18 @@
 import { createHash } from 'node:crypto'
 import type { QdrantClient, Schemas } from '@qdrant/js-client-rest'
 import type { ServingIndex } from '../../ports/vector-index.ts'
-import { type CallLimits, type QdrantCall, statusOf } from './qdrant-call.ts'
+import { isJsonObject } from '../../shared/json-limits.ts'
+import {
+  type CollectionInfo,
+  readAliases,
+  readCollectionInfo,
+  readCollectionNames,
+  readDone,
+  readDropped,
+  readVersion,
+  readWritten,
+} from './qdrant-answers.ts'
+import { type CallInit, type CallLimits, isMissingCollection, type QdrantCall, statusOf } from './qdrant-call.ts'
 import { sparseName } from './qdrant-points.ts'
 import { vectorIndexMisbehaved } from './vector-index-errors.ts'
 
@@ -46,10 +57,12 @@ const payloadIndexes: Readonly<Record<string, Schemas['PayloadFieldSchema']>> = 
   revision: 'integer',
 }
 
-/** Null for what `exchange` finds missing or finds there already. */
-const unlessStatus = async <T>(expected: number, exchange: Promise<T>): Promise<T | null> =>
+/** What no answer can be. */
+const missing = Symbol('no such collection')
+
+const orNull = async <T>(exchange: Promise<T>, isFine: (error: unknown) => boolean): Promise<T | null> =>
   exchange.catch((error: unknown) => {
-    if (statusOf(error) === expected) return null
+    if (isFine(error)) return null
     throw error
   })
 
@@ -57,34 +70,38 @@ export const createCollections = (options: CollectionsOptions) => {
   const { client, call, aliasName, vectorName, dimensions, timeoutMs, writeTimeoutMs } = options
   const api = client.api()
 
-  /** Null when there is none. */
-  const find = (name: string, limits: CallLimits): Promise<Schemas['CollectionInfo'] | null> =>
-    call(async (init) => {
-      const found = await unlessStatus(404, api.getCollection({ collection_name: name }, init))
-      return { data: found === null ? { result: null } : found.data }
-    }, limits)
+  /** Null when the server says that there is none. */
+  const find = (name: string, limits: CallLimits): Promise<CollectionInfo | null> =>
+    call(
+      async (init) => {
+        const found = await orNull(api.getCollection({ collection_name: name }, init), isMissingCollection)
+        return { data: found === null ? { result: missing } : found.data }
+      },
+      (result) => (result === missing ? null : readCollectionInfo(result)),
+      limits,
+    )
 
   const ensureVersion = async (limits: CallLimits): Promise<void> => {
-    const { version } = await call(async (init) => ({ data: { result: (await api.root({}, init)).data } }), limits)
-    const [major = 0, minor = 0] = String(version).split('.').map(Number)
+    const ask = async (init: CallInit) => ({ data: { result: (await api.root({}, init)).data } })
+    const { text, numbers } = await call(ask, readVersion, limits)
+    const [major, minor] = numbers
     if (major < 1 || (major === 1 && minor < minorVersionMin))
-      throw vectorIndexMisbehaved(`Qdrant ${version} is too old: 1.${minorVersionMin} or later is needed.`)
+      throw vectorIndexMisbehaved(`Qdrant ${text} is too old: 1.${minorVersionMin} or later is needed.`)
   }
 
-  const isFitting = ({ config }: Schemas['CollectionInfo']): boolean => {
-    const vectors = config.params.vectors as Readonly<Record<string, { size?: number; distance?: string }>> | undefined
-    const dense = vectors?.[vectorName]
-    return dense?.size === dimensions && dense.distance === 'Cosine'
+  const isFitting = ({ vectors }: CollectionInfo): boolean => {
+    const dense = vectors[vectorName]
+    return isJsonObject(dense) && dense.size === dimensions && dense.distance === 'Cosine'
   }
 
   return {
     /** Null when the alias is not there. @throws AppError `vector_index.misbehaved` when it leads to something else */
     findServing: async (limits: CallLimits): Promise<ServingIndex | null> => {
-      const { aliases } = await call((init) => api.getCollectionsAliases({}, init), limits)
-      const name = aliases.find(({ alias_name }) => alias_name === aliasName)?.collection_name
+      const aliases = await call((init) => api.getCollectionsAliases({}, init), readAliases, limits)
+      const name = aliases.find((alias) => alias.aliasName === aliasName)?.collectionName
       const found = name === undefined ? null : await find(name, limits)
       if (name === undefined || found === null) return null
-      if (found.config.params.sparse_vectors?.[sparseName] === undefined)
+      if (found.sparseVectors[sparseName] === undefined)
         throw vectorIndexMisbehaved(
           `The Qdrant alias ${aliasName} leads to ${name}, which is not of this service. Remove the alias.`,
         )
@@ -100,13 +117,16 @@ export const createCollections = (options: CollectionsOptions) => {
         hnsw_config: { m: 0, payload_m: 16 },
       }
       const limits = { timeoutMs: writeTimeoutMs }
-      await call(async (init) => {
-        await unlessStatus(409, api.createCollection({ collection_name: name, ...layout }, init))
-        return { data: { result: true } }
-      }, limits)
+      const isThereAlready = (error: unknown) => statusOf(error) === 409
+      const make = async (init: CallInit) => {
+        const made = await orNull(api.createCollection({ collection_name: name, ...layout }, init), isThereAlready)
+        return { data: made === null ? { result: true } : made.data }
+      }
+      await call(make, readDone, limits)
       for (const [field_name, field_schema] of Object.entries(payloadIndexes))
         await call(
           (init) => api.createFieldIndex({ collection_name: name, wait: true, field_name, field_schema }, init),
+          readWritten,
           limits,
         )
     },
@@ -117,17 +137,18 @@ export const createCollections = (options: CollectionsOptions) => {
         { delete_alias: { alias_name: aliasName } },
         { create_alias: { collection_name: name, alias_name: aliasName } },
       ]
-      await call((init) => api.updateAliases({ actions }, init), { timeoutMs: writeTimeoutMs })
+      await call((init) => api.updateAliases({ actions }, init), readDone, { timeoutMs: writeTimeoutMs })
     },
 
     drop: async (name: string): Promise<void> => {
-      await call((init) => api.deleteCollection({ collection_name: name }, init), { timeoutMs: writeTimeoutMs })
+      const limits = { timeoutMs: writeTimeoutMs }
+      await call((init) => api.deleteCollection({ collection_name: name }, init), readDropped, limits)
     },
 
     /** The names of all collections that begin as those of this service do. */
     list: async (limits: CallLimits): Promise<readonly string[]> => {
-      const { collections } = await call((init) => api.getCollections({}, init), limits)
-      return collections.map(({ name }) => name).filter((name) => name.startsWith(`${aliasName}-`))
+      const names = await call((init) => api.getCollections({}, init), readCollectionNames, limits)
+      return names.filter((name) => name.startsWith(`${aliasName}-`))
     },
 
     /** What is behind the alias; null when nothing is. */

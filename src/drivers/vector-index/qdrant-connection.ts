@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import type { ServingIndex } from '../../ports/vector-index.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
+import { createQdrantAgent } from './qdrant-agent.ts'
 import { createQdrantCall, isOfNoUse, type QdrantCall, untilAborted } from './qdrant-call.ts'
 import { createCollections, vectorNameOf } from './qdrant-collection.ts'
 import { vectorIndexUnavailable } from './vector-index-errors.ts'
@@ -48,7 +49,8 @@ export type Connection = ReturnType<typeof connectToQdrant>
 
 export const connectToQdrant = (options: QdrantIndexOptions) => {
   const client = createClient(options)
-  const rawCall = createQdrantCall(options)
+  const { dispatcher, close } = createQdrantAgent()
+  const rawCall = createQdrantCall({ ...options, dispatcher })
   const [aliasName, vectorName] = [options.collectionPrefix, vectorNameOf(options)]
   const collections = createCollections({ ...options, client, call: rawCall, aliasName, vectorName })
   let known: Promise<ServingIndex | null> | null = null
@@ -67,8 +69,8 @@ export const connectToQdrant = (options: QdrantIndexOptions) => {
     return untilAborted(known, signal)
   }
 
-  const call: QdrantCall = (exchange, limits) =>
-    rawCall(exchange, limits).catch((error: unknown) => {
+  const call: QdrantCall = (exchange, read, limits) =>
+    rawCall(exchange, read, limits).catch((error: unknown) => {
       if (isAppError(error) && isOfNoUse(error.cause)) known = null
       throw error
     })
@@ -83,5 +85,6 @@ export const connectToQdrant = (options: QdrantIndexOptions) => {
     known = null
   }
 
-  return { ...options, api: client.api(), aliasName, vectorName, collections, call, findServing, getServing, forget }
+  const verbs = { aliasName, vectorName, collections, findServing, getServing, forget }
+  return { ...options, ...verbs, api: client.api(), call, close }
 }

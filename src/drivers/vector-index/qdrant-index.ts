@@ -12,8 +12,10 @@
  */
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import { isAppError } from '../../shared/errors.ts'
+import { readRevisions, readSearches } from './qdrant-answers.ts'
+import type { CallInit } from './qdrant-call.ts'
 import { connectToQdrant, type QdrantIndexOptions } from './qdrant-connection.ts'
-import { type Place, pointIdOf, spaceFilter, sparseName, toHits, toRevision, toSearches } from './qdrant-points.ts'
+import { type Place, pointIdOf, spaceFilter, sparseName, toSearches } from './qdrant-points.ts'
 import { createRebuilding, removePoints, removeSpace, writePoints } from './qdrant-writes.ts'
 import { ensureDimensions, vectorIndexUnavailable } from './vector-index-errors.ts'
 
@@ -52,8 +54,9 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
       if (!fits && query.dense !== null)
         throw vectorIndexUnavailable('Qdrant holds vectors of another embedder; the index is being rebuilt.')
       const limits = { timeoutMs, signal }
-      const answers = await call((init) => api.queryBatchPoints({ collection_name, searches }, init), limits)
-      const listOf = (name: string) => toHits(answers[searches.findIndex(({ using }) => using === name)]?.points ?? [])
+      const ask = (init: CallInit) => api.queryBatchPoints({ collection_name, searches }, init)
+      const answers = await call(ask, (result) => readSearches(result, searches), limits)
+      const listOf = (name: string) => answers[searches.findIndex(({ using }) => using === name)] ?? []
       return { dense: listOf(vectorName), sparse: listOf(sparseName) }
     },
     list: async (tenantId, spaceId, { afterMemoryId, limit }, { signal } = {}) => {
@@ -63,8 +66,8 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
       const page = { filter: spaceFilter(place), limit: limit + 1, ...fields, ...offset }
       const limits = { timeoutMs, signal }
       await getServing({ signal })
-      const { points } = await call((init) => api.scrollPoints({ collection_name, ...page }, init), limits)
-      const listed = points.map(toRevision)
+      const ask = (init: CallInit) => api.scrollPoints({ collection_name, ...page }, init)
+      const listed = await call(ask, (result) => readRevisions(result, page.limit), limits)
       return listed.filter(({ memoryId }) => memoryId !== afterMemoryId).slice(0, limit)
     },
     checkHealth: async ({ signal } = {}) => {
@@ -79,6 +82,6 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
         return { ready: false, detail: error.detail }
       }
     },
-    close: async () => {},
+    close: connection.close,
   }
 }

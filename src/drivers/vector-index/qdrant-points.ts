@@ -5,8 +5,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Schemas } from '@qdrant/js-client-rest'
-import type { IndexFilter, IndexHit, IndexPoint, IndexQuery, SourcePosition } from '../../ports/vector-index.ts'
-import { vectorIndexMisbehaved } from './vector-index-errors.ts'
+import type { IndexFilter, IndexPoint, IndexQuery, SourcePosition } from '../../ports/vector-index.ts'
 
 export const sparseName = 'words'
 
@@ -103,30 +102,4 @@ export const toSearches = (place: Place, vectorName: string, { dense, sparse, fi
     ...(dense === null ? [] : [{ query: Array.from(dense), using: vectorName, params, ...common }]),
     ...(words.indices.length === 0 ? [] : [{ query: words, using: sparseName, ...common }]),
   ]
-}
-
-/** @throws AppError `vector_index.misbehaved` on a point that this driver did not write */
-const memoryIdOf = ({ payload }: Pick<Schemas['Record'], 'payload'>): string => {
-  const memoryId = payload?.memory_id
-  if (typeof memoryId !== 'string') throw vectorIndexMisbehaved('A point in Qdrant has no memory id.')
-  return memoryId
-}
-
-const sourceOf = (payload: Schemas['ScoredPoint']['payload']): SourcePosition | null => {
-  const { source_id: sourceId, source_position: position, source_asks: asks } = payload ?? {}
-  if (typeof sourceId !== 'string' || typeof position !== 'number') return null
-  return { sourceId, position, ...(asks === true ? { asks } : {}) }
-}
-
-/** @throws AppError `vector_index.misbehaved` on a point that this driver did not write */
-export const toHits = (points: readonly Schemas['ScoredPoint'][]): readonly IndexHit[] =>
-  points
-    .map((point) => ({ memoryId: memoryIdOf(point), score: point.score, source: sourceOf(point.payload) }))
-    .sort((one, other) => other.score - one.score || (one.memoryId < other.memoryId ? -1 : 1))
-
-/** @throws AppError `vector_index.misbehaved` on a point that this driver did not write */
-export const toRevision = (point: Schemas['Record']): { memoryId: string; revision: number } => {
-  const revision = point.payload?.revision
-  if (typeof revision !== 'number') throw vectorIndexMisbehaved('A point in Qdrant has no revision.')
-  return { memoryId: memoryIdOf(point), revision }
 }

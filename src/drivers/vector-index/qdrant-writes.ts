@@ -1,5 +1,7 @@
 /** What changes points: in the collection that serves, in one under construction, or in all of them. */
 import type { IndexPoint, IndexRebuilding } from '../../ports/vector-index.ts'
+import { readCount, readWritten, unreadable } from './qdrant-answers.ts'
+import type { CallInit } from './qdrant-call.ts'
 import type { Connection, Wanted } from './qdrant-connection.ts'
 import { type Place, pointIdOf, spaceFilter, toUpsert } from './qdrant-points.ts'
 
@@ -28,7 +30,7 @@ export const writePoints = async (
   for (const slice of slicesOf(points, size)) {
     const body = toUpsert(place, vectorName, slice)
     const limits = { timeoutMs: writeTimeoutMs, signal }
-    await call((init) => api.upsertPoints({ collection_name, wait: true, ...body }, init), limits)
+    await call((init) => api.upsertPoints({ collection_name, wait: true, ...body }, init), readWritten, limits)
   }
 }
 
@@ -48,7 +50,7 @@ export const removePoints = async (
   for (const slice of slicesOf(memoryIds, removalsPerRequest)) {
     const filter = spaceFilter(place, [{ has_id: slice.map((memoryId) => pointIdOf(place, memoryId)) }])
     const limits = { timeoutMs: writeTimeoutMs, signal }
-    await call((init) => api.deletePoints({ collection_name, wait: true, filter }, init), limits)
+    await call((init) => api.deletePoints({ collection_name, wait: true, filter }, init), readWritten, limits)
   }
 }
 
@@ -62,10 +64,15 @@ export const removeSpace = async (
   const serving = await findServing({ signal })
   const limits = { timeoutMs: writeTimeoutMs, signal }
   let served = 0
-  for (const collection_name of await collections.list({ timeoutMs, signal })) {
-    const { count } = await call((init) => api.countPoints({ collection_name, filter, exact: true }, init), limits)
+  const names = await collections.list({ timeoutMs, signal })
+  // Else the space would count as removed from a collection that was never looked at.
+  if (serving !== null && !names.includes(serving.name)) throw unreadable('collections without the one that serves')
+  for (const collection_name of names) {
+    const ask = (init: CallInit) => api.countPoints({ collection_name, filter, exact: true }, init)
+    const count = await call(ask, readCount, limits)
     if (collection_name === serving?.name) served = count
-    if (count > 0) await call((init) => api.deletePoints({ collection_name, wait: true, filter }, init), limits)
+    if (count > 0)
+      await call((init) => api.deletePoints({ collection_name, wait: true, filter }, init), readWritten, limits)
   }
   return served
 }

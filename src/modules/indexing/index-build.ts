@@ -7,10 +7,10 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
-import { readChangedMemories, readRemovedIds } from './index.repository.ts'
+import { noPart, type RevisionPart, readChangedMemories, readRemovedIds } from './index.repository.ts'
 import { advanceBuilt, type BuildTarget, readBuildClock } from './index-build.repository.ts'
 import { decodeVector, indexPointOf } from './index-point.ts'
-import { rowsPerPage, wholeRevisions } from './whole-revisions.ts'
+import { pageEndOf } from './page-end.ts'
 
 export type BuildOptions = {
   readonly database: Database
@@ -23,20 +23,25 @@ export type BuildOptions = {
   readonly createSignal: () => AbortSignal
 }
 
+const pageRows = 512
+const pageBytes = 4 * 1_024 * 1_024
+
 const readPage = (
   { database, model }: BuildOptions,
   { tenantId, ...target }: BuildTarget & { readonly tenantId: string },
+  part: RevisionPart,
 ) =>
   database.transact(tenantId, async (tx) => {
     const clock = await readBuildClock(tx, target)
     if (clock === null || clock.built >= clock.goal) return null
     const { agentId } = target
-    const changed = await readChangedMemories(tx, { agentId, afterRevision: clock.built, model, limit: rowsPerPage })
-    const whole = wholeRevisions(changed)
-    const lastRevision = whole.length < changed.length ? (whole.at(-1)?.revision ?? clock.goal) : clock.goal
-    const upToRevision = Math.min(lastRevision, clock.goal)
+    const bounds = { model, limit: pageRows, bytesMax: pageBytes }
+    const changed = await readChangedMemories(tx, { agentId, afterRevision: clock.built, part, ...bounds })
+    const rows = changed.filter(({ revision }) => revision <= clock.goal)
+    const end = rows.length < changed.length ? { revision: clock.goal, part: noPart } : pageEndOf(rows, clock.goal)
+    const upToRevision = Math.min(end.revision, clock.goal)
     const removed = await readRemovedIds(tx, { agentId, afterRevision: clock.built, upToRevision })
-    return { rows: whole.filter(({ revision }) => revision <= upToRevision), removed, upToRevision }
+    return { rows, removed, upToRevision, part: end.part }
   })
 
 /** Until the index under construction has all of the agent that it can have now, or the agent is erased. */
@@ -45,10 +50,12 @@ export const buildAgent = async (
   target: BuildTarget & { readonly tenantId: string },
 ): Promise<void> => {
   const { tenantId, agentId, spaceId } = target
+  let part = noPart
   for (;;) {
     await options.ensureStillOurs()
-    const page = await readPage(options, target)
+    const page = await readPage(options, target, part)
     if (page === null) return
+    part = page.part
     const points = page.rows.map((row) => indexPointOf(row, row.embedding && decodeVector(row.embedding)))
     await options.into.remove(tenantId, spaceId, page.removed, { signal: options.createSignal() })
     await options.into.upsert(tenantId, spaceId, points, { signal: options.createSignal() })

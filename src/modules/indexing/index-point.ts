@@ -1,4 +1,5 @@
 /** How a memory's row becomes a point of the index. Pure, so that a rebuilt index equals the one that was lost. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
 import { facetsOf } from './facets.ts'
 import type { IndexableRow } from './index.repository.ts'
@@ -36,3 +37,22 @@ export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): Ind
   source: sourceOf(row),
   expiresAtMs: row.expires_at === null ? null : Date.parse(row.expires_at),
 })
+
+const sliceMs = 8
+
+/** Of many rows, in slices: reading the words of a long content takes milliseconds, and others have their turn between. */
+export const indexPointsOf = async <Row extends IndexableRow>(
+  rows: readonly Row[],
+  vectorOf: (row: Row) => Float32Array | null,
+): Promise<readonly IndexPoint[]> => {
+  const points: IndexPoint[] = []
+  let startedMs = performance.now()
+  for (const row of rows) {
+    if (performance.now() - startedMs > sliceMs) {
+      await nextTurn()
+      startedMs = performance.now()
+    }
+    points.push(indexPointOf(row, vectorOf(row)))
+  }
+  return points
+}

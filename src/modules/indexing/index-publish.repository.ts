@@ -57,7 +57,9 @@ export const publishWords = async (
     insert into index_entry as entry (tenant_id, agent_id, memory_id, revision, counted, term_ids, published)
     select ${tx.tenantId}, ${agentId}, memory_id, revision, true, term_ids, ${publication} from input
     on conflict (tenant_id, agent_id, memory_id) do update set revision = excluded.revision, removed = false,
-      counted = true, term_ids = excluded.term_ids, published = excluded.published`)
+      counted = true, term_ids = excluded.term_ids, published = excluded.published, words_failed = false, attempts = 0,
+      -- What could not be embedded is tried anew with the memory's next revision.
+      embedding_model = case when entry.retry_at is null then entry.embedding_model end, retry_at = null`)
 }
 
 /** Takes the terms of removed memories out of the counts; the entries stay until they are forgotten. */
@@ -88,7 +90,12 @@ export type PublishedVector = {
   readonly contentRevision: number
   readonly embedding: Buffer | null
   readonly error: string | null
+  /** Of what could be embedded another time; false: never as it is, or it is embedded. */
+  readonly isRetried: boolean
 }
+
+/** Longer with each time in a row; the last goes on. */
+export const retryDelaysMs = [30_000, 300_000, 3_600_000, 21_600_000] as const
 
 export const publishVectors = async (
   tx: TenantTransaction,
@@ -101,10 +108,14 @@ export const publishVectors = async (
 ): Promise<void> => {
   await tx.query(sql`
     update index_entry as entry set embedding = input.embedding, embedding_model = ${model}, error = input.error,
-      content_revision = input.content_revision, published = ${publication}
+      content_revision = input.content_revision, published = ${publication}, words_failed = false,
+      attempts = case when input.error is null then 0 else entry.attempts + 1 end,
+      retry_at = case when input.is_retried then clock_timestamp() + make_interval(
+        secs => (${retryDelaysMs}::bigint[])[least(entry.attempts + 1, ${retryDelaysMs.length})] / 1000.0) end
     from unnest(${vectors.map((v) => v.memoryId)}::text[], ${vectors.map((v) => v.contentRevision)}::bigint[],
-      ${vectors.map((v) => v.embedding)}::bytea[], ${vectors.map((v) => v.error)}::text[])
-      as input(memory_id, content_revision, embedding, error)
+      ${vectors.map((v) => v.embedding)}::bytea[], ${vectors.map((v) => v.error)}::text[],
+      ${vectors.map((v) => v.isRetried)}::boolean[])
+      as input(memory_id, content_revision, embedding, error, is_retried)
     join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
       and memory.memory_id = input.memory_id and memory.content_revision = input.content_revision
     where entry.tenant_id = ${tx.tenantId} and entry.agent_id = ${agentId} and entry.memory_id = input.memory_id

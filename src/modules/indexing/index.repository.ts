@@ -19,35 +19,87 @@ export type IndexableRow = {
   readonly error: string | null
 }
 
-/** Memories changed after a revision, in the order of their revisions. */
+/** With the revision of the next memory in the same order; null: this is the last one. */
+export type ChangedRow = IndexableRow & { readonly next_revision: number | null }
+
+/** How far into a revision something is done: up to this memory of it. */
+export type RevisionPart = { readonly revision: number; readonly memoryId: string }
+
+export const noPart: RevisionPart = { revision: 0, memoryId: '' }
+
+export type ChangedRequest = {
+  readonly agentId: string
+  readonly afterRevision: number
+  /** Of the revisions after that, what is done already. */
+  readonly part?: RevisionPart
+  readonly model: string
+  readonly limit: number
+  /** Of contents together; one memory is read however long it is. */
+  readonly bytesMax: number
+}
+
+/** Memories changed after a revision, in the order of their revisions, those of one revision in that of their ids. */
 export const readChangedMemories = async (
   tx: TenantTransaction,
-  { agentId, afterRevision, model, limit }: { agentId: string; afterRevision: number; model: string; limit: number },
-): Promise<readonly IndexableRow[]> =>
-  tx.query<IndexableRow>(sql`
+  { agentId, afterRevision, part = noPart, model, limit, bytesMax }: ChangedRequest,
+): Promise<readonly ChangedRow[]> =>
+  tx.query<ChangedRow>(sql`
+    with ahead as (
+      select memory_id, revision, octet_length(content) as bytes from memory
+      where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and revision > ${afterRevision}
+        and (revision, memory_id) > (${part.revision}::bigint, ${part.memoryId})
+      order by revision, memory_id limit ${limit + 1}
+    ), measured as (
+      select memory_id, row_number() over in_order as place, sum(bytes) over in_order - bytes as bytes_before,
+        lead(revision) over in_order as next_revision
+      from ahead window in_order as (order by revision, memory_id)
+    )
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
       memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.expires_at,
-      entry.embedding, entry.error
-    from memory left join index_entry as entry on entry.tenant_id = memory.tenant_id
+      entry.embedding, entry.error, measured.next_revision
+    from measured join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
+      and memory.memory_id = measured.memory_id
+    left join index_entry as entry on entry.tenant_id = memory.tenant_id
       and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id and not entry.removed
       and entry.content_revision = memory.content_revision and entry.embedding_model = ${model}
-    where memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId} and memory.revision > ${afterRevision}
-    order by memory.revision limit ${limit}`)
+    where place <= ${limit} and bytes_before < ${bytesMax}
+    order by memory.revision, memory.memory_id`)
 
-/** Indexed memories that have no vector of the model yet and were not refused by it, in the order of their revisions. */
+/**
+ * Indexed memories that have no vector of the model yet and were not refused by it, in the order of their revisions; those
+ * that could not be embedded have their own time to be tried again.
+ */
 export const readUnembedded = async (
   tx: TenantTransaction,
-  { agentId, afterRevision, model, limit }: { agentId: string; afterRevision: number; model: string; limit: number },
-): Promise<readonly IndexableRow[]> =>
-  tx.query<IndexableRow>(sql`
+  {
+    agentId,
+    afterRevision,
+    model,
+    limit,
+    bytesMax,
+  }: { agentId: string; afterRevision: number; model: string; limit: number; bytesMax: number },
+): Promise<readonly ChangedRow[]> =>
+  tx.query<ChangedRow>(sql`
+    with ahead as (
+      select memory.memory_id, memory.revision, octet_length(memory.content) as bytes
+      from memory left join index_entry as entry on entry.tenant_id = memory.tenant_id
+        and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id
+      where memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId} and memory.revision > ${afterRevision}
+        and (entry.content_revision, entry.embedding_model) is distinct from (memory.content_revision, ${model}::text)
+        and entry.words_failed is not true
+      order by memory.revision, memory.memory_id limit ${limit + 1}
+    ), measured as (
+      select memory_id, row_number() over in_order as place, sum(bytes) over in_order - bytes as bytes_before,
+        lead(revision) over in_order as next_revision
+      from ahead window in_order as (order by revision, memory_id)
+    )
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
       memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.expires_at,
-      null as embedding, null as error
-    from memory left join index_entry as entry on entry.tenant_id = memory.tenant_id
-      and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id
-    where memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId} and memory.revision > ${afterRevision}
-      and (entry.content_revision, entry.embedding_model) is distinct from (memory.content_revision, ${model}::text)
-    order by memory.revision limit ${limit}`)
+      null as embedding, null as error, measured.next_revision
+    from measured join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
+      and memory.memory_id = measured.memory_id
+    where place <= ${limit} and bytes_before < ${bytesMax}
+    order by memory.revision, memory.memory_id`)
 
 export const readRemovedIds = async (
   tx: TenantTransaction,
@@ -60,7 +112,7 @@ export const readRemovedIds = async (
   return rows.map((row) => row.memory_id)
 }
 
-/** What the index should hold of an agent, by id: indexed memories that have not expired. */
+/** What the index should hold of an agent, by id: all but those whose words could not be indexed. */
 export const listIndexedRevisions = async (
   tx: TenantTransaction,
   { agentId, after, limit }: { agentId: string; after: string; limit: number },
@@ -68,6 +120,8 @@ export const listIndexedRevisions = async (
   const rows = await tx.query<{ memory_id: string; revision: number }>(sql`
     select memory_id, revision from memory
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and memory_id > ${after}
+      and not exists (select from index_entry as entry where entry.tenant_id = memory.tenant_id
+        and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id and entry.words_failed)
     order by memory_id limit ${limit}`)
   return rows.map((row) => ({ memoryId: row.memory_id, revision: row.revision }))
 }

@@ -1,10 +1,11 @@
 /**
  * The indexer follows each agent's clock. It leases an agent whose index is behind, reads what changed in the order of
  * the revisions, writes it to the index, and moves the clock in one transaction with the term counts. A crash anywhere
- * repeats work and loses none: the index ignores older revisions, and the clock moves last. Two loops run side by side:
- * one for words, which need no model and are searchable within milliseconds, and one for vectors, which wait for the
- * embedder. An agent is leased to one loop of one process at a time, and whoever was served longest ago comes first, so
- * a big agent cannot starve small ones. What the embedder refuses is marked on its entry and holds nobody up.
+ * repeats work and loses none: the index ignores older revisions, and the clock moves last. Loops run side by side: some
+ * for words, which need no model and are searchable within milliseconds, and some for vectors, which wait for the
+ * embedder. An agent is leased to one loop of one process at a time. Tenants take turns, each with a share of the loops, and
+ * of a tenant's agents whoever was served longest ago comes first. What cannot be indexed is marked on its entry, holds
+ * nobody up, and is tried again at growing intervals.
  *
  * Invariants: embedded_revision <= indexed_revision <= revision (M5); a clock moves only under a lease that still holds.
  */
@@ -13,29 +14,25 @@ import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
-import { embedRows } from './embed-rows.ts'
 import { giveLeaseBack } from './give-lease-back.ts'
-import { readChangedMemories, readRemovedIds, readUnembedded } from './index.repository.ts'
-import { type AgentLease, advanceClock, type IndexPhase, leaseAgent, readClock } from './index-lease.repository.ts'
-import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
-import {
-  beginPublication,
-  forgetRemovals,
-  type PublishedVector,
-  publishRemovals,
-  publishVectors,
-  publishWords,
-} from './index-publish.repository.ts'
+import { type AgentLease, type IndexPhase, leaseAgent } from './index-lease.repository.ts'
+import { retryFailed } from './index-retries.ts'
+import type { RoundMeans } from './index-round.ts'
 import { signatureOf } from './index-signature.ts'
-import { rowsPerPage, wholeRevisions } from './whole-revisions.ts'
+import { indexVectors } from './index-vectors.ts'
+import { indexWords } from './index-words.ts'
+import { createPace } from './pace.ts'
+import { createSleepers } from './sleepers.ts'
+import { createTenantTurns } from './tenant-turns.ts'
 
 const leaseMs = 60_000
-const callTimeoutMs = 30_000
-const vectorsPerRound = 32
 const postponeMs = 2_000
 /** Long rounds are of a load in bulk, and that is not to take twice as long. */
 const breathMaxMs = 10
-const publicationsRemembered = 1_000
+const wordsLoops = 2
+const vectorLoopsDefault = 4
+const embedTimeoutDefaultMs = 5_000
+const retryLookMs = 5_000
 
 export type Indexer = {
   start(): void
@@ -58,131 +55,54 @@ export type IndexerOptions = {
    * them meanwhile all the same. 0: not at all.
    */
   readonly restMs: number
+  /** Rounds of vectors at once; one tenant has half of them at most. */
+  readonly vectorLoops?: number
+  /** Longest wait for the vector of a short text; long ones have more. */
+  readonly embedTimeoutMs?: number
 }
 
-export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs, restMs }: IndexerOptions): Indexer => {
-  const signature = signatureOf({ vectorIndex, embedder })
+const rounds: Readonly<Record<IndexPhase, (means: RoundMeans, lease: AgentLease) => Promise<void>>> = {
+  words: indexWords,
+  vectors: indexVectors,
+  retries: retryFailed,
+}
+
+export const createIndexer = (options: IndexerOptions): Indexer => {
+  const { database, logger, pollMs, restMs, vectorLoops = vectorLoopsDefault } = options
+  const signature = signatureOf(options)
   const stopped = new AbortController()
-  const sleepers = new Set<() => void>()
+  const sleepers = createSleepers(pollMs)
   const loops: Promise<void>[] = []
+  const vectorTurns = createTenantTurns({ shareMax: Math.ceil(vectorLoops / 2) })
+  const turns = { words: createTenantTurns({ shareMax: 1 }), vectors: vectorTurns, retries: vectorTurns }
 
-  const callSignal = () => AbortSignal.any([stopped.signal, AbortSignal.timeout(callTimeoutMs)])
-
-  const readWords = (lease: AgentLease) =>
-    database.transact(lease.tenantId, async (tx) => {
-      const { agentId } = lease
-      const clock = await readClock(tx, lease)
-      if (clock === null) return null
-      const afterRevision = clock.indexedRevision
-      const changed = await readChangedMemories(tx, {
-        agentId,
-        afterRevision,
-        model: embedder.model,
-        limit: rowsPerPage,
-      })
-      const rows = wholeRevisions(changed)
-      const upToRevision = rows.length < changed.length ? (rows.at(-1)?.revision ?? clock.revision) : clock.revision
-      const removed = await readRemovedIds(tx, { agentId, afterRevision, upToRevision })
-      return { rows, removed, upToRevision, isEnd: upToRevision === clock.revision }
-    })
-
-  const indexWords = async (lease: AgentLease): Promise<void> => {
-    const { tenantId, agentId, spaceId } = lease
-    const read = await readWords(lease)
-    if (read === null) return
-    const points = read.rows.map((row) =>
-      indexPointOf(row, row.embedding === null ? null : decodeVector(row.embedding)),
-    )
-    if (read.removed.length > 0) await vectorIndex.remove(tenantId, spaceId, read.removed, { signal: callSignal() })
-    if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: callSignal() })
-    const words = points.map(({ memoryId, revision, sparse }) => ({
-      memory_id: memoryId,
-      revision,
-      term_ids: sparse.indices,
-    }))
-    await database.transact(tenantId, async (tx) => {
-      const begun = await beginPublication(tx, lease)
-      if (begun === null) return
-      const { publication } = begun
-      if (read.removed.length > 0) await publishRemovals(tx, { agentId, memoryIds: read.removed, publication })
-      if (words.length > 0) await publishWords(tx, { agentId, words, publication })
-      if (publication % 100 === 0)
-        await forgetRemovals(tx, { agentId, upToPublication: publication - publicationsRemembered })
-      await advanceClock(tx, { agentId, phase: 'words', revision: read.upToRevision, restMs: read.isEnd ? restMs : 0 })
-    })
-  }
-
-  const publishEmbedded = async (
-    lease: AgentLease,
-    { vectors, revision, isEnd }: { vectors: readonly PublishedVector[]; revision: number; isEnd: boolean },
-  ): Promise<void> => {
-    await database.transact(lease.tenantId, async (tx) => {
-      const begun = await beginPublication(tx, lease)
-      if (begun === null) return
-      const { agentId } = lease
-      if (vectors.length > 0)
-        await publishVectors(tx, { agentId, model: embedder.model, vectors, publication: begun.publication })
-      await advanceClock(tx, { agentId, phase: 'vectors', revision, restMs: isEnd ? restMs : 0 })
-    })
-  }
-
-  const indexVectors = async (lease: AgentLease): Promise<void> => {
-    const { tenantId, agentId, spaceId } = lease
-    const read = await database.transact(tenantId, async (tx) => {
-      const clock = await readClock(tx, lease)
-      if (clock === null) return null
-      const afterRevision = clock.embeddedRevision
-      const rows = await readUnembedded(tx, { agentId, afterRevision, model: embedder.model, limit: vectorsPerRound })
-      return { rows, indexedRevision: clock.indexedRevision }
-    })
-    if (read === null) return
-    const rows = read.rows.filter((row) => row.revision <= read.indexedRevision)
-    const embedded = rows.length === 0 ? [] : await embedRows(rows, { embedder, createSignal: callSignal })
-    const points = rows.flatMap((row, at) => {
-      const vector = embedded[at]
-      return vector instanceof Float32Array ? [indexPointOf(row, vector)] : []
-    })
-    if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: callSignal() })
-    const vectors = rows.map((row, at): PublishedVector => {
-      const vector = embedded[at]
-      const failed = !(vector instanceof Float32Array)
-      if (failed) logger.error({ agentId, memoryId: row.memory_id, err: vector }, 'the embedder refused a memory')
-      return {
-        memoryId: row.memory_id,
-        contentRevision: row.content_revision,
-        embedding: failed ? null : encodeVector(vector),
-        error: failed ? String(vector?.message ?? 'no vector') : null,
-      }
-    })
-    const last = read.rows.at(-1)
-    const isEnd = read.rows.length < vectorsPerRound || last === undefined
-    await publishEmbedded(lease, { vectors, revision: isEnd ? read.indexedRevision : last.revision - 1, isEnd })
+  const means: RoundMeans = {
+    ...options,
+    embedTimeoutMs: options.embedTimeoutMs ?? embedTimeoutDefaultMs,
+    pace: createPace(),
+    createSignal: (timeoutMs) => AbortSignal.any([stopped.signal, AbortSignal.timeout(timeoutMs)]),
+    onSlow: vectorTurns.noteSlow,
+    hasStopped: () => stopped.signal.aborted,
   }
 
   /** True when an agent was served. */
   const runRound = async (phase: IndexPhase): Promise<boolean> => {
-    const lease = await database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase, signature }))
+    const lease = await turns[phase].take((turn) =>
+      database.transactAsSystem((tx) => leaseAgent(tx, { leaseMs, phase, signature, ...turn })),
+    )
     if (lease === null) return false
+    sleepers.wakeOne(phase)
     try {
-      await (phase === 'words' ? indexWords(lease) : indexVectors(lease))
+      await rounds[phase](means, lease)
     } catch (error) {
       if (!stopped.signal.aborted)
         logger.warn({ err: error, agentId: lease.agentId, phase }, 'an agent could not be indexed now')
       await giveLeaseBack(database, lease, { leaseMs, delayMs: postponeMs, stopped: stopped.signal })
+    } finally {
+      turns[phase].end(lease.tenantId)
     }
     return true
   }
-
-  const sleep = () =>
-    new Promise<void>((resolve) => {
-      const awake = () => {
-        clearTimeout(timer)
-        sleepers.delete(awake)
-        resolve()
-      }
-      const timer = setTimeout(awake, pollMs)
-      sleepers.add(awake)
-    })
 
   /** As long as a short round took, so that requests go before the indexer while writes come one by one. */
   const breathe = (tookMs: number) => (restMs === 0 ? Promise.resolve() : delay(Math.min(tookMs, breathMaxMs)))
@@ -191,7 +111,8 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
 
   const wakeNow = () => {
     isWaking = false
-    for (const awake of [...sleepers]) awake()
+    sleepers.wakeOne('words')
+    sleepers.wakeOne('vectors')
   }
 
   /** Twice the rest later, when the agent that was written to has rested too: one look for all writes until then. */
@@ -201,30 +122,35 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     setTimeout(wakeNow, 2 * restMs)
   }
 
-  const runLoop = async (phase: IndexPhase): Promise<void> => {
+  /** Only the first loop of a phase looks by itself; it wakes another when there was something, and that the next. */
+  const runLoop = async (phase: 'words' | 'vectors', nth: number): Promise<void> => {
+    let retriesLookedMs = performance.now()
     while (!stopped.signal.aborted) {
       const startedMs = performance.now()
-      const served = await runRound(phase).catch((error: unknown) => {
+      const isRetryTime = phase === 'vectors' && nth === 0 && startedMs - retriesLookedMs > retryLookMs
+      if (isRetryTime) retriesLookedMs = startedMs
+      const served = await runRound(isRetryTime ? 'retries' : phase).catch((error: unknown) => {
         logger.warn({ err: error, phase }, 'the indexer could not look at the clocks')
         return false
       })
       if (served && phase === 'words') wake()
       if (served) await breathe(performance.now() - startedMs)
-      if (!served && !stopped.signal.aborted) await sleep()
+      if (!served && !isRetryTime && !stopped.signal.aborted) await sleepers.sleep(phase, { isFirst: nth === 0 })
     }
   }
 
   return {
     start: () => {
-      loops.push(runLoop('words'), runLoop('vectors'))
+      for (let nth = 0; nth < wordsLoops; nth += 1) loops.push(runLoop('words', nth))
+      for (let nth = 0; nth < vectorLoops; nth += 1) loops.push(runLoop('vectors', nth))
     },
     wake,
     drain: async () => {
-      while ((await runRound('words')) || (await runRound('vectors')));
+      while ((await runRound('words')) || (await runRound('vectors')) || (await runRound('retries')));
     },
     stop: async () => {
       stopped.abort()
-      wakeNow()
+      sleepers.wakeAll()
       await Promise.all(loops)
     },
   }

@@ -16,12 +16,14 @@ export type PublishedPage = {
   /** Removals up to this publication are remembered no more. */
   readonly forgotten: number
   readonly changes: readonly PublishedChange[]
+  /** Is there more behind them? */
+  readonly more: boolean
 }
 
 type Absent<Row> = { readonly [Key in keyof Row]: null }
 type PublishedRow = { readonly publication: number; readonly forgotten_publication: number } & (
-  | PublishedChange
-  | Absent<PublishedChange>
+  | (PublishedChange & { readonly has_next: boolean })
+  | (Absent<PublishedChange> & { readonly has_next: null })
 )
 
 /**
@@ -31,7 +33,13 @@ type PublishedRow = { readonly publication: number; readonly forgotten_publicati
  */
 export const readPublishedPage = async (
   tx: TenantTransaction,
-  { spaceId, after, model, limit }: { spaceId: string; after: PublicationCursor; model: string; limit: number },
+  {
+    spaceId,
+    after,
+    model,
+    limit,
+    bytesMax,
+  }: { spaceId: string; after: PublicationCursor; model: string; limit: number; bytesMax: number },
 ): Promise<PublishedPage | null> => {
   const rows = await tx.query<PublishedRow>(sql`
     select agent.publication, agent.forgotten_publication, change.*
@@ -40,19 +48,32 @@ export const readPublishedPage = async (
         memory.memory_type, memory.metadata, memory.source_id, memory.source_position, memory.occurred_at,
         memory.expires_at, entry.error,
         case when entry.embedding_model = ${model} and entry.content_revision = memory.content_revision
-          then entry.embedding end as embedding
-      from index_entry as entry
+          then entry.embedding end as embedding, measured.has_next
+      from (
+        select memory_id, row_number() over in_order as place, sum(bytes) over in_order - bytes as bytes_before,
+          lead(memory_id) over in_order is not null as has_next
+        from (
+          select entry.memory_id, entry.published, coalesce(octet_length(memory.content), 0) as bytes
+          from index_entry as entry
+          left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
+            and memory.memory_id = entry.memory_id
+          where entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
+            and entry.published >= ${after.published}::bigint
+            and (entry.published, entry.memory_id) > (${after.published}::bigint, ${after.memoryId})
+          order by entry.published, entry.memory_id limit ${limit + 1}
+        ) as ahead window in_order as (order by published, memory_id)
+      ) as measured
+      join index_entry as entry on entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
+        and entry.memory_id = measured.memory_id
       left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
         and memory.memory_id = entry.memory_id and memory.revision = entry.revision and not entry.removed
-      where entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
-        and entry.published >= ${after.published}::bigint
-        and (entry.published, entry.memory_id) > (${after.published}::bigint, ${after.memoryId})
-      order by entry.published, entry.memory_id limit ${limit}
+      where measured.place <= ${limit} and measured.bytes_before < ${bytesMax}
     ) as change on true
     where agent.tenant_id = ${tx.tenantId} and agent.space_id = ${spaceId}
     order by change.published, change.memory_id`)
   const [first] = rows
   if (first === undefined) return null
   const changes = rows.flatMap((row) => (row.memory_id === null ? [] : [row]))
-  return { publication: first.publication, forgotten: first.forgotten_publication, changes }
+  const more = changes.at(-1)?.has_next === true
+  return { publication: first.publication, forgotten: first.forgotten_publication, changes, more }
 }

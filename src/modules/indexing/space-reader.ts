@@ -5,8 +5,11 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { IndexPoint } from '../../ports/vector-index.ts'
-import { decodeVector, indexPointOf } from './index-point.ts'
+import { decodeVector, indexPointsOf } from './index-point.ts'
 import { type PublicationCursor, type PublishedChange, readPublishedPage } from './publication.repository.ts'
+
+/** Of contents in one page; one memory is read however long it is. */
+const pageBytesMax = 1_048_576
 
 export type SpacePage = {
   readonly points: readonly IndexPoint[]
@@ -38,14 +41,10 @@ const parseCursor = (text: string | null): ReaderCursor => {
   return { since: Number(since), published: Number(published), memoryId: memoryId ?? '' }
 }
 
-const toPage = (changes: readonly PublishedChange[], cursor: ReaderCursor, more: boolean): SpacePage => {
-  const points: IndexPoint[] = []
-  const removedMemoryIds: string[] = []
-  for (const change of changes) {
-    const { content, embedding } = change
-    if (content === null) removedMemoryIds.push(change.memory_id)
-    else points.push(indexPointOf({ ...change, content }, embedding === null ? null : decodeVector(embedding)))
-  }
+const toPage = async (changes: readonly PublishedChange[], cursor: ReaderCursor, more: boolean): Promise<SpacePage> => {
+  const removedMemoryIds = changes.flatMap(({ content, memory_id }) => (content === null ? [memory_id] : []))
+  const kept = changes.flatMap((change) => (change.content === null ? [] : [{ ...change, content: change.content }]))
+  const points = await indexPointsOf(kept, ({ embedding }) => (embedding === null ? null : decodeVector(embedding)))
   return { points, removedMemoryIds, cursor: formatCursor(cursor), more, startOver: false }
 }
 
@@ -63,13 +62,13 @@ export const createSpaceReader =
     const cursor = parseCursor(after)
     const page = await database.read(
       tenantId,
-      (tx) => readPublishedPage(tx, { spaceId, after: cursor, model, limit }),
+      (tx) => readPublishedPage(tx, { spaceId, after: cursor, model, limit, bytesMax: pageBytesMax }),
       { signal },
     )
     if (page === null) return null
     if (after !== null && cursor.since < page.forgotten) return startOver
     // A reader that begins has nothing to be told of removals before; one that has caught up knows of all of them.
-    const more = page.changes.length === limit
+    const { more } = page
     const since = after === null || !more ? page.publication : cursor.since
     const last = page.changes.at(-1)
     const place = last === undefined ? cursor : { published: last.published, memoryId: last.memory_id }

@@ -9,7 +9,7 @@ import { findSearchAgent } from './search.repository.ts'
 
 /**
  * The most similar memory by cosine when it reaches the agent's duplicate threshold; above 1 the threshold turns the
- * check off. @throws AppError when the embedder or the index cannot say before `signal` aborts
+ * check `off`. @throws AppError when the embedder or the index cannot say before `signal` aborts
  */
 export type FindSimilar = (
   caller: Caller,
@@ -19,7 +19,7 @@ export type FindSimilar = (
     readonly defaultThreshold: number
     readonly signal: AbortSignal
   },
-) => Promise<Duplicate | null>
+) => Promise<Duplicate | null | 'off'>
 
 export type FindSimilarOptions = {
   readonly database: Database
@@ -33,7 +33,8 @@ export const createFindSimilar =
   async (caller, { agentId, content, defaultThreshold, signal }) => {
     const agent = await database.transact(caller.tenantId, (tx) => findSearchAgent(tx, agentId), caller)
     const threshold = agent?.duplicateThreshold ?? defaultThreshold
-    if (agent === null || threshold > 1) return null
+    if (threshold > 1) return 'off'
+    if (agent === null) return null
     const [dense] = await embedder.embed([content], 'passage', { signal, tenantId: caller.tenantId })
     if (dense === undefined) return null
     const query = { dense, sparse: null, filter: { facets: [], nowMs: clock.nowMs() }, limit: 1 }

@@ -13,32 +13,58 @@ import type { SearchAgent } from './search.repository.ts'
 
 const memoriesMax = 32
 const charactersMax = 16_384
+/** A character is four bytes at most. */
+const bytesMax = 4 * charactersMax
 const waitMs = 1_000
 
 const charactersOf = (rows: readonly IndexableRow[]): number => rows.reduce((sum, row) => sum + row.content.length, 0)
 
-/** Null: they are too many or too long, or the embedder has not answered in time. */
+export type FreshVectors = {
+  readonly points: readonly IndexPoint[]
+  /** False: some are missing, since they are too many or too long, or the embedder has not answered in time. */
+  readonly isWhole: boolean
+}
+
 export type ReadFreshVectors = (
   caller: Caller,
   target: { readonly agentId: string; readonly agent: SearchAgent },
-) => Promise<readonly IndexPoint[] | null>
+) => Promise<FreshVectors>
 
-export const createReadFreshVectors =
-  ({ database, embedder }: { readonly database: Database; readonly embedder: Embedder }): ReadFreshVectors =>
-  async (caller, { agentId, agent }) => {
-    if (!agent.lacksVectors) return []
-    const { model } = embedder
-    const wanted = { agentId, afterRevision: agent.embeddedRevision, model, limit: memoriesMax + 1 }
-    const rows = await database.transact(caller.tenantId, (tx) => readUnembedded(tx, wanted), caller)
-    if (rows.length > memoriesMax || charactersOf(rows) > charactersMax) return null
-    if (rows.length === 0) return []
+export const createReadFreshVectors = ({
+  database,
+  embedder,
+}: {
+  readonly database: Database
+  readonly embedder: Embedder
+}): ReadFreshVectors => {
+  /** What came before a failure is of use. */
+  const embed = async (caller: Caller, rows: readonly IndexableRow[]): Promise<FreshVectors> => {
+    const vectors: (Float32Array | undefined)[] = rows.map(() => undefined)
+    const onVector = (position: number, vector: Float32Array): void => {
+      vectors[position] = vector
+    }
+    const pointsOf = () =>
+      rows.flatMap((row, at) => (vectors[at] === undefined ? [] : [indexPointOf(row, vectors[at] ?? null)]))
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(waitMs)])
     const texts = rows.map((row) => row.content)
     try {
-      const vectors = await embedder.embed(texts, 'passage', { signal, tenantId: caller.tenantId })
-      return rows.map((row, at) => indexPointOf(row, vectors[at] ?? null))
+      const found = await embedder.embed(texts, 'passage', { signal, tenantId: caller.tenantId, onVector })
+      for (const [position, vector] of found.entries()) onVector(position, vector)
+      return { points: pointsOf(), isWhole: true }
     } catch (error) {
       if (caller.signal.aborted) throw error
-      return null
+      return { points: pointsOf(), isWhole: false }
     }
   }
+
+  return async (caller, { agentId, agent }) => {
+    if (!agent.lacksVectors) return { points: [], isWhole: true }
+    const wanted = { agentId, afterRevision: agent.embeddedRevision, model: embedder.model }
+    const bounds = { limit: memoriesMax, bytesMax }
+    const rows = await database.transact(caller.tenantId, (tx) => readUnembedded(tx, { ...wanted, ...bounds }), caller)
+    const last = rows.at(-1)
+    if (last === undefined) return { points: [], isWhole: true }
+    if (last.next_revision !== null || charactersOf(rows) > charactersMax) return { points: [], isWhole: false }
+    return embed(caller, rows)
+  }
+}

@@ -9,17 +9,18 @@ import type { Clock } from '../../shared/clock.ts'
 import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
+import { type CheckedDuplicate, createDuplicateCheck } from './duplicate-check.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { memoryNotFound } from './memory.errors.ts'
 import { newMemoryRow } from './memory-input.ts'
 import { type InsertedMemory, insertMemories } from './memory-insert.repository.ts'
 import type { NewMemoryRow } from './memory-row.ts'
 import type { MemorySearch } from './memory-search.service.ts'
-import type { AddedMemory, Duplicate, NewMemory } from './memory-types.ts'
+import type { AddedMemory, NewMemory } from './memory-types.ts'
 
 export type BatchResult = { readonly memory: AddedMemory } | { readonly problem: AppError }
 
-type PreparedAddition = { readonly row: NewMemoryRow; readonly similar: Duplicate | null }
+type PreparedAddition = { readonly row: NewMemoryRow } & CheckedDuplicate
 
 export type MemoryAdditionsOptions = {
   readonly database: Database
@@ -33,20 +34,27 @@ export type MemoryAdditionsOptions = {
   readonly onWrite: () => void
 }
 
-const duplicateCheckMs = 1_000
 const identical = 1
 const group = { sizeMax: 128, groupsMax: 4, patienceMs: 20 }
 
-const addedOf = ({ identicalTo, ...memory }: InsertedMemory, similar: Duplicate | null): AddedMemory => ({
+const addedOf = ({ identicalTo, ...memory }: InsertedMemory, { similar, check }: CheckedDuplicate): AddedMemory => ({
   ...memory,
   duplicateOf: identicalTo === null ? similar : { memoryId: identicalTo, similarity: identical },
+  duplicateCheck: check,
 })
+
+/** Of a batch. */
+const identicalAlone: CheckedDuplicate = { similar: null, check: 'identical' }
 
 export type MemoryAdditions = ReturnType<typeof createMemoryAdditions>
 
 export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
   const { database, idempotency, search, tokenizer, clock, createId, onWrite } = options
-  let checksUnderWay = 0
+  const findDuplicate = createDuplicateCheck({
+    findSimilar: search.findSimilar,
+    clock,
+    threshold: options.duplicateThreshold,
+  })
 
   const insertInGroup = createGroupCommit<NewMemoryRow, InsertedMemory>({
     commit: (tenantId, rows) => database.transact(tenantId, (tx) => insertMemories(tx, rows)),
@@ -58,44 +66,25 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     return newMemoryRow(memory, { ids, nowMs: clock.nowMs(), tokenizer })
   }
 
-  /**
-   * Looks for a near duplicate while the embedder has nothing better to do: one check at a time, and none that takes
-   * long. An addition never queues behind a model, so under load only identical contents are reported.
-   */
-  const findDuplicate = async (caller: Caller, agentId: string, content: string): Promise<Duplicate | null> => {
-    if (checksUnderWay > 0) return null
-    checksUnderWay += 1
-    try {
-      const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(duplicateCheckMs)])
-      const defaultThreshold = options.duplicateThreshold()
-      return await search.findSimilar(caller, { agentId, content, defaultThreshold, signal })
-    } catch (error) {
-      if (caller.signal.aborted) throw error
-      return null
-    } finally {
-      checksUnderWay -= 1
-    }
-  }
-
   /** Near duplicates are looked for; nothing is written yet. */
   const prepareAdd = async (
     caller: Caller,
     { agentId, memory }: { agentId: string; memory: NewMemory },
   ): Promise<PreparedAddition> => {
     const row = rowOf(caller, agentId, memory)
-    return { row, similar: await findDuplicate(caller, agentId, memory.content) }
+    return { row, ...(await findDuplicate(caller, { agentId, content: memory.content })) }
   }
 
-  const applyAdd = async (tx: TenantTransaction, { row, similar }: PreparedAddition): Promise<AddedMemory> => {
+  const applyAdd = async (tx: TenantTransaction, { row, ...checked }: PreparedAddition): Promise<AddedMemory> => {
     const [stored] = await insertMemories(tx, [row])
     if (stored === undefined) throw brokenInvariant('A new memory was not stored.')
-    return addedOf(stored, similar)
+    return addedOf(stored, checked)
   }
 
   const add = async (caller: Caller, request: { agentId: string; memory: NewMemory }): Promise<AddedMemory> => {
     if (caller.idempotency === null) {
-      const { row, similar } = await prepareAdd(caller, request)
-      return addedOf(await insertInGroup(caller.tenantId, row, caller.signal), similar)
+      const { row, ...checked } = await prepareAdd(caller, request)
+      return addedOf(await insertInGroup(caller.tenantId, row, caller.signal), checked)
     }
     return idempotency.runOnce<AddedMemory>(caller, {
       agentId: request.agentId,
@@ -139,7 +128,7 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
         agentId,
         operation: async (commit) => {
           if (rows.length === 0) return []
-          return commit(async (tx) => (await insertMemories(tx, rows)).map((row) => addedOf(row, null)))
+          return commit(async (tx) => (await insertMemories(tx, rows)).map((row) => addedOf(row, identicalAlone)))
         },
       })
       onWrite()

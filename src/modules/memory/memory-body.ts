@@ -26,6 +26,7 @@ export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
     ...(duplicate === null
       ? {}
       : { duplicate_of: { memory_id: duplicate.memoryId, similarity: duplicate.similarity } }),
+    ...('duplicateCheck' in memory ? { duplicate_check: memory.duplicateCheck } : {}),
   }
 }
 

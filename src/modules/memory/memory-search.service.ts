@@ -13,8 +13,8 @@ import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
 import { facetsOf, typeFacetOf } from '../indexing/facets.ts'
-import { type IndexableRow, readChangedMemories } from '../indexing/index.repository.ts'
-import { decodeVector, indexPointOf } from '../indexing/index-point.ts'
+import { readChangedMemories } from '../indexing/index.repository.ts'
+import { decodeVector, indexPointsOf } from '../indexing/index-point.ts'
 import { queryVectorOf, termIdsOf } from '../indexing/lexical.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { createReadFreshVectors } from './fresh-vectors.ts'
@@ -54,8 +54,9 @@ export type MemorySearchOptions = {
   readonly indexTimeoutMs: number
 }
 
-/** More unindexed memories than this are not scored; the answer says so. */
+/** More unindexed memories than this, or of more content together, are not scored; the answer says so. */
 const unindexedMax = 5_000
+const unindexedBytesMax = 8 * 1_024 * 1_024
 const roundsMax = 3
 
 type Prepared = {
@@ -93,13 +94,13 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     const { model } = embedder
     const [rows, removed] = await database.transact(caller.tenantId, (tx) =>
       Promise.all([
-        readChangedMemories(tx, { agentId, afterRevision, model, limit: unindexedMax }),
+        readChangedMemories(tx, { agentId, afterRevision, model, limit: unindexedMax, bytesMax: unindexedBytesMax }),
         readRemovedSince(tx, { agentId, revision: afterRevision }),
       ]),
     )
-    if (rows.length === unindexedMax) degraded.add('index_lag')
-    const pointOf = (row: IndexableRow) => indexPointOf(row, row.embedding && decodeVector(row.embedding))
-    return { points: rows.map(pointOf), outdatedIds: new Set([...rows.map((row) => row.memory_id), ...removed]) }
+    if (typeof rows.at(-1)?.next_revision === 'number') degraded.add('index_lag')
+    const points = await indexPointsOf(rows, (row) => row.embedding && decodeVector(row.embedding))
+    return { points, outdatedIds: new Set([...rows.map((row) => row.memory_id), ...removed]) }
   }
 
   /** The query's vector, and with it those of memories that have none yet. */
@@ -116,9 +117,9 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     },
   ): Promise<{ dense: Float32Array | null; embedded: Overlay['embedded'] }> => {
     if (embedding === null) return { dense: null, embedded: [] }
-    const [dense, embedded] = await Promise.all([embedding, readFreshVectors(caller, target)])
-    if (embedded === null && dense !== null) degraded.add('index_lag')
-    return { dense, embedded: embedded ?? [] }
+    const [dense, fresh] = await Promise.all([embedding, readFreshVectors(caller, target)])
+    if (!fresh.isWhole && dense !== null) degraded.add('index_lag')
+    return { dense, embedded: fresh.points }
   }
 
   const prepare = async (caller: Caller, request: SearchRequest): Promise<Prepared | null> => {
@@ -159,7 +160,9 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
       const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(options.indexTimeoutMs)])
       return await vectorIndex.search(caller.tenantId, agent.spaceId, query, { signal })
     } catch (error) {
-      if (caller.signal.aborted || (isAppError(error) && !error.retryable)) throw error
+      if (caller.signal.aborted) throw error
+      // Without a stand-in, what only an operator can mend is told as what it is.
+      if (fallbackIndex === null && isAppError(error) && !error.retryable) throw error
       prepared.degraded.add('vector_index')
       if (fallbackIndex === null) return { dense: [], sparse: [] }
       return fallbackIndex.search(caller.tenantId, agent.spaceId, query, { signal: caller.signal })

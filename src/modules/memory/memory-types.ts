@@ -29,7 +29,13 @@ export type Memory = {
 /** An existing memory that says the same. */
 export type Duplicate = { readonly memoryId: string; readonly similarity: number }
 
-export type AddedMemory = Memory & { readonly duplicateOf: Duplicate | null }
+/**
+ * What was looked for when a memory was added: `near`: memories that say nearly the same; `identical`: the same words
+ * alone, as in a batch; `skipped`: the same words alone, since there was no time for more.
+ */
+export type DuplicateCheck = 'near' | 'identical' | 'skipped'
+
+export type AddedMemory = Memory & { readonly duplicateOf: Duplicate | null; readonly duplicateCheck: DuplicateCheck }
 
 export type MemoryVersion = {
   readonly version: number

@@ -84,6 +84,12 @@ export const memorySchema = Type.Object(
     updated_at: momentSchema,
     expires_at: Type.Union([momentSchema, Type.Null()]),
     duplicate_of: Type.Optional(refTo<Static<typeof duplicateSchema>>('Duplicate')),
+    duplicate_check: Type.Optional(
+      Type.Union([Type.Literal('near'), Type.Literal('identical'), Type.Literal('skipped')], {
+        description:
+          'In answers of additions: what was looked for. `near`: memories that say nearly the same; `identical`: the same words alone, as in a batch or where the agent turned the check off; `skipped`: the same words alone, since the check could not be done in time.',
+      }),
+    ),
   },
   { $id: 'Memory' },
 )
@@ -146,6 +152,7 @@ export const importedMemorySchema = Type.Object(
     tokens: Type.Optional(Type.Unknown()),
     updated_at: Type.Optional(Type.Unknown()),
     duplicate_of: Type.Optional(Type.Unknown()),
+    duplicate_check: Type.Optional(Type.Unknown()),
   },
   { $id: 'ImportedMemory', additionalProperties: false },
 )

@@ -34,7 +34,7 @@ export const createPromptFitter = ({ model, tokenizer, contexts, tools }: FitOpt
 
   /** Tokens above what leaves room for an answer; 0 or less: it fits. */
   const excess = async (caller: Caller, prompt: Prompt): Promise<number> => {
-    const count = () => model.countTokens(prompt, { signal: caller.signal })
+    const count = () => model.countTokens({ ...prompt, tenantId: caller.tenantId }, { signal: caller.signal })
     // Asking anything is how the window becomes known.
     const counted = model.windowTokens === null ? await count() : null
     const { windowTokens } = model

@@ -1,9 +1,22 @@
-/** The model with every generation counted for its tenant, whoever asked for it. */
-import type { ChatReply, LanguageModel } from '../../ports/language-model.ts'
+/** The model with every generation counted for its tenant, whoever asked for it and however it ended. */
+import type { CallOptions, ChatUsage, LanguageModel } from '../../ports/language-model.ts'
 import type { ModelTokens } from './model-tokens.ts'
 
 export const createMeteredModel = (model: LanguageModel, modelTokens: ModelTokens): LanguageModel => {
-  const record = (tenantId: string, { usage }: ChatReply): void => modelTokens.record(tenantId, usage)
+  /** Counts once, at the end of the call, what its reply tells or what was used without one. */
+  const meter = (tenantId: string, options: CallOptions) => {
+    let used: ChatUsage | null = null
+    const note = (usage: ChatUsage): void => {
+      used = usage
+    }
+    return {
+      options: { ...options, onUsage: note },
+      note,
+      end: (): void => {
+        if (used !== null) modelTokens.record(tenantId, used)
+      },
+    }
+  }
 
   return {
     model: model.model,
@@ -11,14 +24,24 @@ export const createMeteredModel = (model: LanguageModel, modelTokens: ModelToken
       return model.windowTokens
     },
     complete: async (request, options) => {
-      const reply = await model.complete(request, options)
-      record(request.tenantId, reply)
-      return reply
+      const metered = meter(request.tenantId, options)
+      try {
+        const reply = await model.complete(request, metered.options)
+        metered.note(reply.usage)
+        return reply
+      } finally {
+        metered.end()
+      }
     },
     stream: async function* (request, options) {
-      for await (const event of model.stream(request, options)) {
-        if (event.kind === 'reply') record(request.tenantId, event.reply)
-        yield event
+      const metered = meter(request.tenantId, options)
+      try {
+        for await (const event of model.stream(request, metered.options)) {
+          if (event.kind === 'reply') metered.note(event.reply.usage)
+          yield event
+        }
+      } finally {
+        metered.end()
       }
     },
     countTokens: (request, options) => model.countTokens(request, options),

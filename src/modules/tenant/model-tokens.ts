@@ -3,6 +3,7 @@
  * it, so the runs under way are all that the quota can be overshot by. No turn waits for the accounting: what was used is
  * gathered here and written every `flushMs`, and what the database says is read again every `knownForMs`.
  */
+import { LRUCache } from 'lru-cache'
 import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
@@ -26,7 +27,7 @@ export type ModelTokens = ReturnType<typeof createModelTokens>
 export type ModelTokensOptions = { readonly database: Database; readonly clock: Clock; readonly logger: Logger }
 
 export const createModelTokens = ({ database, clock, logger }: ModelTokensOptions) => {
-  const known = new Map<string, Known>()
+  const known = new LRUCache<string, Known>({ max: tenantsMax })
   let unwritten = new Map<string, { readonly tenantId: string; readonly day: string; usage: ModelUsage }>()
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
@@ -78,7 +79,6 @@ export const createModelTokens = ({ database, clock, logger }: ModelTokensOption
       },
       { signal },
     )
-    if (known.size >= tenantsMax) known.clear()
     known.set(tenantId, fresh)
     return fresh
   }

@@ -35,7 +35,11 @@ export const createContextTools = ({
   defaultFilterThreshold,
   embedTimeoutMs,
 }: ContextToolsOptions): Pick<Tools, 'summary_context' | 'filter_context'> => {
-  /** Best cosine of each message to the criteria, whole or in parts: two batched calls, whatever the number of messages. */
+  /**
+   * Best cosine of each message to the criteria, whole or in parts: two batched calls, whatever the number of messages. A
+   * message whose vector did not come in time has none and so stays; what came is kept by the embedder, so asking again
+   * ends. @throws when no message could be compared
+   */
   const compare = async (
     caller: Caller,
     criteria: string,
@@ -44,15 +48,23 @@ export const createContextTools = ({
     if (messages.length === 0) return new Map()
     const timeout = AbortSignal.timeout(embedTimeoutMs)
     const signal = AbortSignal.any([caller.signal, timeout])
-    const [parts, vectors] = await Promise.all([
-      embedder.embed(criteriaParts(criteria), 'query', { signal, tenantId: caller.tenantId }),
-      embedder.embed(messages.map(comparableText), 'passage', { signal, tenantId: caller.tenantId }),
+    const { tenantId } = caller
+    const vectors = new Map<number, Float32Array>()
+    const onVector = (position: number, vector: Float32Array) => vectors.set(position, vector)
+    const [parts] = await Promise.all([
+      embedder.embed(criteriaParts(criteria), 'query', { signal, tenantId }),
+      embedder
+        .embed(messages.map(comparableText), 'passage', { signal, tenantId, onVector })
+        .then((found) => found.map((vector, position) => onVector(position, vector)))
+        .catch((error: unknown) => {
+          if (caller.signal.aborted || vectors.size === 0) throw error
+        }),
     ]).catch((error: unknown) => {
       throw timeout.aborted && !caller.signal.aborted && !isAppError(error) ? embedderLate(error) : error
     })
     return new Map(
       messages.flatMap(({ messageId }, at) => {
-        const vector = vectors[at]
+        const vector = vectors.get(at)
         return vector === undefined ? [] : [[messageId, bestSimilarity(vector, parts)] as const]
       }),
     )
@@ -89,21 +101,25 @@ export const createContextTools = ({
     ): Promise<PreparedTool> => {
       const snapshot = await contexts.readSnapshot(caller, sessionId)
       const threshold = snapshot.session.options.filterThreshold ?? defaultFilterThreshold()
-      const similarities = await compare(caller, criteria, filterCandidates(snapshot.context, callerMessageId))
+      const candidates = filterCandidates(snapshot.context, callerMessageId)
+      const similarities = await compare(caller, criteria, candidates)
+      const notCompared = candidates.length - similarities.size
       return {
-        degraded: [],
+        degraded: notCompared > 0 ? ['embedder'] : [],
         writesMemory: false,
         // What came since has not been compared, and stays.
         apply: async (tx, { session }) => {
           const context = await contexts.readUnchanged(tx, session, snapshot)
           const planned = planFilter(context, { criteria, threshold, similarities, callerMessageId })
-          const result = filterResult(context, planned)
-          if (planned.outcome === 'unchanged')
-            return { result: { ...result, threshold }, effective: false, session: null }
+          const result = {
+            ...filterResult(context, planned),
+            threshold,
+            ...(notCompared > 0 && { not_compared: notCompared }),
+          }
+          if (planned.outcome === 'unchanged') return { result, effective: false, session: null }
           const edit = { sessionId, fromVersion: context.version, plan: planned.plan }
           const applied = await contexts.applyEdit(tx, edit)
-          const { editId } = applied.edit
-          return { result: { edit_id: editId, ...result, threshold }, effective: true, session: applied.session }
+          return { result: { edit_id: applied.edit.editId, ...result }, effective: true, session: applied.session }
         },
       }
     },

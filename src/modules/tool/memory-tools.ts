@@ -82,7 +82,7 @@ export const createMemoryTools = ({
         },
       })
       return {
-        degraded: [],
+        degraded: prepared.check === 'skipped' ? ['duplicates'] : [],
         writesMemory: true,
         apply: async (tx, { stepOrder }) => {
           const row = { ...prepared.row, source_id: session.sessionId, source_position: stepOrder }

@@ -7,7 +7,10 @@ export const toolAnswerSchema = Type.Object(
     step_id: Type.String(),
     result: Type.Record(Type.String(), Type.Unknown()),
     context: Type.Ref('ContextMeasure'),
-    degraded: Type.Array(Type.String(), { description: 'Parts that could not take part, and were stood in for.' }),
+    degraded: Type.Array(Type.String(), {
+      description:
+        'Parts that could not take part, and were stood in for. `embedder` of FILTER: the messages that it did not come to stayed (`result.not_compared` of them); call again for the rest. `duplicates` of ADD: near duplicates were not looked for.',
+    }),
   },
   { $id: 'ToolAnswer' },
 )

@@ -95,7 +95,8 @@ describe('the thread of the bundled model', () => {
 })
 
 describe('what waits for the model', () => {
-  const request = (purpose: 'query' | 'passage', texts: readonly string[]): WaitingRequest => ({
+  const request = (purpose: 'query' | 'passage', texts: readonly string[], tenantId = 'ten_a'): WaitingRequest => ({
+    tenantId,
     purpose,
     texts,
     settle: { vector: () => {}, fail: () => {} },
@@ -104,7 +105,7 @@ describe('what waits for the model', () => {
   const bounds = { textsMax: 4, charsMax: 100 }
 
   it('leaves queries first, then passages, and requests of one purpose in turns', () => {
-    const queue = createTextQueue()
+    const queue = createTextQueue({ requestsPerTenantMax: 10 })
     queue.add(request('passage', ['a1', 'a2', 'a3', 'a4']))
     queue.add(request('passage', ['b1']))
     queue.add(request('query', ['q1']))
@@ -113,14 +114,46 @@ describe('what waits for the model', () => {
     expect(queue.take(bounds)).toEqual([])
   })
 
-  it('leaves as many texts as fit the bounds, and one at least', () => {
-    const queue = createTextQueue()
+  it.each(['query', 'passage'] as const)(
+    'A2: ten thousand texts (%s) of a tenant delay the text of another by one batch at most',
+    (purpose) => {
+      const queue = createTextQueue({ requestsPerTenantMax: 10 })
+      const flood = Array.from({ length: 10_000 }, () => 'x')
+      queue.add(request(purpose, flood))
+      queue.take(bounds)
+      queue.add(request(purpose, ['mine'], 'ten_b'))
+      expect(textsOf(queue.take(bounds))).toContain('mine')
+    },
+  )
+
+  it('A2: a flood of queries does not hold up the passages', () => {
+    const queue = createTextQueue({ requestsPerTenantMax: 10 })
+    queue.add(
+      request(
+        'query',
+        Array.from({ length: 100 }, () => 'q'),
+      ),
+    )
+    queue.add(request('passage', ['p'], 'ten_b'))
+    expect(textsOf(queue.take(bounds))).toBe('q q q p')
+  })
+
+  it('A2: more calls of one tenant than may wait are turned away, and no one of another', () => {
+    const queue = createTextQueue({ requestsPerTenantMax: 2 })
+    const added = ['ten_a', 'ten_a', 'ten_a', 'ten_b'].map((tenantId) => queue.add(request('query', ['q'], tenantId)))
+    expect(added).toEqual([true, true, false, true])
+    queue.take(bounds)
+    expect(queue.add(request('query', ['q']))).toBe(true)
+  })
+
+  it('leaves texts until a bound is reached, and one at least', () => {
+    const queue = createTextQueue({ requestsPerTenantMax: 10 })
     queue.add(request('passage', ['x'.repeat(300), 'y'.repeat(60), 'z'.repeat(60)]))
-    expect([1, 2, 3].map(() => queue.take(bounds).length)).toEqual([1, 1, 1])
+    expect([1, 2, 3].map(() => queue.take(bounds).length)).toEqual([1, 2, 0])
   })
 
   it('does not leave what was dropped', () => {
-    const queue = createTextQueue()
+    const queue = createTextQueue({ requestsPerTenantMax: 10 })
     const dropped = request('passage', ['a', 'b'])
     queue.add(dropped)
     queue.add(request('passage', ['c']))

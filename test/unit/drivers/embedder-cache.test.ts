@@ -7,6 +7,8 @@ type Call = {
   readonly texts: readonly string[]
   readonly purpose: string
   answer(): void
+  /** One vector, before the rest. */
+  bring(position: number): void
   fail(error: unknown): void
 }
 
@@ -18,11 +20,12 @@ const makeEmbedder = (mode: 'at once' | 'by hand' = 'at once') => {
     model: 'recorder',
     dimensions: 4,
     thresholds: { filter: 0.5, duplicate: 0.9 },
-    embed: (texts, purpose, { signal } = {}) =>
+    embed: (texts, purpose, { signal, onVector } = {}) =>
       new Promise((resolve, reject) => {
         const answer = () => resolve(texts.map((text) => vectorOf(text, purpose)))
         signal?.addEventListener('abort', () => reject(signal.reason))
-        calls.push({ texts, purpose, answer, fail: reject })
+        const bring = (position: number) => onVector?.(position, vectorOf(texts[position] ?? '', purpose))
+        calls.push({ texts, purpose, answer, bring, fail: reject })
         if (mode === 'at once') answer()
       }),
     checkHealth: async () => ({ ready: true, detail: 'here' }),
@@ -50,6 +53,34 @@ const setUp = (mode: 'at once' | 'by hand' = 'at once', maxBytes = 100_000) => {
 describe('the cache', () => {
   afterEach(() => {
     vi.useRealTimers()
+  })
+
+  it('A6: keeps what came before a call failed, tells of it, and asks for the rest alone', async () => {
+    const { cached, calls, askedTexts } = setUp('by hand')
+    const heard: string[] = []
+    const onVector = (position: number, vector: Float32Array) => heard.push(`${position} ${vector[0]}`)
+    const failing = cached.embed(['a', 'bb', 'a', 'ccc'], 'query', { onVector }).catch((error) => error)
+    const joining = cached.embed(['a'], 'query')
+    await expect.poll(() => calls.length).toBe(1)
+    calls[0]?.bring(0)
+    expect([...((await joining)[0] ?? [])]).toEqual([1, 5, 1, 0])
+    calls[0]?.fail(embedderUnavailable('late'))
+    expect(await failing).toMatchObject({ code: 'embedder.unavailable' })
+    expect(heard).toEqual(['0 1', '2 1'])
+    const again = cached.embed(['a', 'bb', 'ccc'], 'query')
+    await expect.poll(() => calls.length).toBe(2)
+    calls[1]?.answer()
+    expect((await again).map((vector) => vector[0])).toEqual([1, 2, 3])
+    expect(askedTexts()).toEqual([
+      ['a', 'bb', 'ccc'],
+      ['bb', 'ccc'],
+    ])
+  })
+
+  it('keeps nothing of texts that come once', async () => {
+    const { cached, askedTexts } = setUp()
+    for (let time = 0; time < 2; time += 1) await cached.embed(['a'], 'passage', { isOnce: true })
+    expect(askedTexts()).toEqual([['a'], ['a']])
   })
 
   it('asks once for each text and purpose', async () => {

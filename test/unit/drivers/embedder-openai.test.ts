@@ -92,7 +92,7 @@ describe('what is sent', () => {
   })
 
   it('no more requests are on their way than configured, and who waits may give up', async () => {
-    const { server, embedder, sent } = await connect({ embedder: { requestsMax: 2 } })
+    const { server, embedder, sent } = await connect({ embedder: { requestsMax: 2, requestsPerTenantMax: 2 } })
     server.fail('hang')
     const giveUp = new AbortController()
     const calls = ['a', 'b', 'c'].map((text) =>
@@ -104,6 +104,54 @@ describe('what is sent', () => {
     server.fail(null)
     await Promise.all(['d', 'e', 'f'].map((text) => embedder.embed([text], 'query')))
     expect(sent().map(({ body }) => body.input[0])).toEqual(['a', 'b', 'd', 'e', 'f'])
+  })
+})
+
+describe('a server that tenants share', () => {
+  it("A2: one tenant's texts that hang leave places to the others", async () => {
+    const { server, embedder, sent } = await connect({ embedder: { requestsMax: 4 } })
+    const giveUp = new AbortController()
+    const hanging = Array.from({ length: 10 }, () =>
+      embedder.embed([server.mire], 'passage', { tenantId: 'ten_a', signal: giveUp.signal }).catch(() => 'given up'),
+    )
+    await expect.poll(() => sent().length).toBe(2)
+    expect(await embedder.embed(['mine'], 'query', { tenantId: 'ten_b' })).toHaveLength(1)
+    giveUp.abort()
+    expect(await Promise.all(hanging)).toEqual(hanging.map(() => 'given up'))
+  })
+
+  it('A6: what came before a call was cut short or refused has been handed on, by the place of its text', async () => {
+    const { server, embedder } = await connect({ embedder: { batchTextsMax: 2 } })
+    const heard = async (texts: readonly string[]) => {
+      const positions: number[] = []
+      const signal = AbortSignal.timeout(500)
+      await embedder
+        .embed(texts, 'passage', { signal, onVector: (position) => positions.push(position) })
+        .catch(() => {})
+      return positions
+    }
+    expect(await heard(['a', '', 'b', 'c', 'd', server.mire, 'e'])).toEqual([0, 2, 3, 4])
+    expect(await heard(['a', server.poison, 'c'])).toEqual([0, 2])
+  })
+})
+
+describe('an answer that is too long', () => {
+  it.each(['endless', 'endless-gzip', 'endless-error'] as const)(
+    'A5: %s ends at its bound, long before the deadline, and is not kept',
+    async (fault) => {
+      const { server, embedder, sent } = await connect({ embedder: { retriesMax: 0 } })
+      server.fail(fault)
+      const code = fault === 'endless-error' ? 'embedder.unavailable' : 'embedder.misbehaved'
+      expect(await failureOf(embedder)).toMatchObject({ code, retryable: true })
+      expect(sent()).toHaveLength(1)
+      expect(server.sentBytes()).toBeLessThan(8 * 1_024 * 1_024)
+    },
+  )
+
+  it('A5: one that trickles is left at the deadline', async () => {
+    const { server, embedder } = await connect({ embedder: { timeoutMs: 300 } })
+    server.fail('trickle')
+    expect(await failureOf(embedder)).toMatchObject({ code: 'embedder.unavailable', retryable: true })
   })
 })
 

@@ -1,7 +1,7 @@
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createVllmModel } from '../../../src/drivers/language-model/vllm-model.ts'
-import type { LanguageModel } from '../../../src/ports/language-model.ts'
+import type { ChatUsage, LanguageModel } from '../../../src/ports/language-model.ts'
 import { isAppError } from '../../../src/shared/errors.ts'
 import { collect, makeChatRequest, unended } from '../../contract/language-model.suite.ts'
 import { type ChatServer, startChatServer } from '../../support/chat-server.ts'
@@ -228,5 +228,87 @@ describe('what is configured wrongly', () => {
     await model.close()
     expect(lines.length).toBeGreaterThan(10)
     expect(lines.join('')).not.toContain('ABC')
+  })
+})
+
+describe('an answer that does not end', () => {
+  it.each(ways)('A5: a %s turn is ended at a bound in bytes, long before the deadline', async (_way, ask) => {
+    const model = await open(server, { timeoutMs: 60_000 })
+    server.fail('endless')
+    await expect(ask(model)).rejects.toMatchObject(misbehaved)
+    expect(server.turns()).toHaveLength(1)
+  })
+
+  it.each(ways)('A5: a %s turn whose answer trickles ends at the deadline', async (_way, ask) => {
+    const model = await open(server, { timeoutMs: 400, stallMs: 60_000 })
+    server.fail('trickle')
+    const error = await ask(model).catch((failure: unknown) => failure)
+    expect(isAppError(error) && ['inference.deadline', 'inference.misbehaved'].includes(error.code)).toBe(true)
+  })
+
+  it.each(['/v1/models', '/tokenize', '/health'])('A5: nor does %s', async (path) => {
+    if (path === '/v1/models') server.fail('endless', { path })
+    const model = await open(server, { timeoutMs: 60_000 })
+    server.fail('endless', { path })
+    const countTokens = () => model.countTokens({ ...makeChatRequest(), tenantId: 'ten_1' }, unended())
+    if (path === '/tokenize') await expect(countTokens()).rejects.toMatchObject(misbehaved)
+    else expect(await model.checkHealth()).toMatchObject({ ready: false })
+  })
+})
+
+describe('what a call without a reply used', () => {
+  const usageOf = async (run: (onUsage: (usage: ChatUsage) => void) => Promise<unknown>) => {
+    const told: ChatUsage[] = []
+    await run((usage) => told.push(usage)).catch(() => undefined)
+    return told
+  }
+
+  it('is counted from what came when the reader of a stream leaves', async () => {
+    const model = await open(server)
+    const [whole] = await collect(model.stream(makeChatRequest(), unended())).then((events) =>
+      events.flatMap((event) => (event.kind === 'reply' ? [event.reply.usage] : [])),
+    )
+    const told = await usageOf(async (onUsage) => {
+      let seen = 0
+      for await (const event of model.stream(makeChatRequest(), { ...unended(), onUsage })) {
+        seen += event.kind === 'text' ? 1 : 0
+        if (seen === 3) return
+      }
+    })
+    expect(told).toHaveLength(1)
+    expect(told[0]?.promptTokens).toBe(whole?.promptTokens)
+    expect(told[0]?.completionTokens).toBeGreaterThanOrEqual(3)
+    expect(told[0]?.completionTokens).toBeLessThan(whole?.completionTokens ?? 0)
+  })
+
+  it('is never nothing when a call is aborted that the server works on', async () => {
+    const model = await open(server)
+    for (const ask of ['whole', 'streamed'] as const) {
+      server.fail('stall-first', { times: 1 })
+      const before = server.turns().length
+      const controller = new AbortController()
+      const told = usageOf(async (onUsage) => {
+        const options = { signal: controller.signal, onUsage }
+        if (ask === 'whole') await model.complete(makeChatRequest(), options)
+        else await collect(model.stream(makeChatRequest(), options))
+      })
+      await expect.poll(() => server.turns().length).toBe(before + 1)
+      controller.abort(new Error('gone'))
+      expect(await told).toHaveLength(1)
+      expect((await told)[0]?.promptTokens).toBeGreaterThan(0)
+    }
+  })
+
+  it('is counted too when the server breaks off in the middle, and nothing when it never began', async () => {
+    const model = await open(server)
+    const ask = (onUsage: (usage: ChatUsage) => void) =>
+      collect(model.stream(makeChatRequest(), { ...unended(), onUsage }))
+    server.fail('close-early', { times: 1 })
+    expect(await usageOf(ask)).toMatchObject([{ completionTokens: expect.any(Number) }])
+    for (const fault of ['down', 'unauthorized', { status: 429 }, { status: 500 }] as const) {
+      server.fail(fault, { times: 1 })
+      expect([fault, await usageOf(ask)]).toEqual([fault, []])
+    }
+    expect(await usageOf(ask)).toEqual([])
   })
 })

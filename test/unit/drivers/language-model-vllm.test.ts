@@ -93,7 +93,7 @@ describe('the window', () => {
 describe('counts', () => {
   it('the same prompt is counted once, also when it is asked for side by side', async () => {
     const model = await open(server)
-    const prompt = { messages: [wordsOf(3)], tools: [] }
+    const prompt = { tenantId: 'ten_1', messages: [wordsOf(3)], tools: [] }
     const counts = await Promise.all([1, 2, 3].map(() => model.countTokens(prompt, unended())))
     expect(new Set([...counts, await model.countTokens(prompt, unended())]).size).toBe(1)
     expect(server.requests.filter(({ path }) => path === '/tokenize')).toHaveLength(1)
@@ -103,7 +103,7 @@ describe('counts', () => {
   it('one that gives up waiting does not spoil the count of the others', async () => {
     const model = await open(server)
     const controller = new AbortController()
-    const prompt = { messages: [wordsOf(4)], tools: [] }
+    const prompt = { tenantId: 'ten_1', messages: [wordsOf(4)], tools: [] }
     const aborted = model.countTokens(prompt, { signal: controller.signal })
     const other = model.countTokens(prompt, unended())
     controller.abort(new Error('the client went away'))

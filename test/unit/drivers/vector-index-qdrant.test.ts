@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
+import { gzipSync } from 'node:zlib'
 import pino from 'pino'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { vectorNameOf } from '../../../src/drivers/vector-index/qdrant-collection.ts'
@@ -8,6 +9,7 @@ import { createQdrantIndex } from '../../../src/drivers/vector-index/qdrant-inde
 import { pointIdOf } from '../../../src/drivers/vector-index/qdrant-points.ts'
 import type { VectorIndex } from '../../../src/ports/vector-index.ts'
 import { dimensions, makePoint, makeQuery, makeRandomPoints, memoryIdAt } from '../../contract/vector-index.data.ts'
+import { sendEndless, sendTrickle } from '../../support/endless-answers.ts'
 import { type QdrantStandIn, startQdrantStandIn } from '../../support/qdrant-stand-in.ts'
 
 const unavailable = { code: 'vector_index.unavailable', status: 503, retryable: true }
@@ -256,12 +258,12 @@ describe('a server that is not what is needed', () => {
     await open({ apiKey: 'right' }).ensureReady()
   })
 
-  it('a page that is no Qdrant at all is refused', async () => {
+  it('a page that is no Qdrant at all, a proxy that says so say, is unavailable until it is', async () => {
     const other = createServer((_, response) => response.end('<html>hello</html>')).listen(0, '127.0.0.1')
     await once(other, 'listening')
     const address = other.address()
     const port = typeof address === 'object' && address !== null ? address.port : 0
-    await expect(open({ url: `http://127.0.0.1:${port}` }).ensureReady()).rejects.toMatchObject(misbehaved)
+    await expect(open({ url: `http://127.0.0.1:${port}` }).ensureReady()).rejects.toMatchObject(unavailable)
     other.closeAllConnections()
     other.close()
   })
@@ -279,5 +281,133 @@ describe('a server that is not what is needed', () => {
     server.faults.losesWrites = true
     await index.upsert(...space, [makePoint(3)])
     expect(await index.list(...space, { afterMemoryId: null, limit: 10 })).toHaveLength(2)
+  })
+})
+
+describe('answers of a wrong shape', () => {
+  const point = { id: 'x', version: 0, score: 0.5, payload: { memory_id: 'mem_1', revision: 1 } }
+  const withPoints = (...points: unknown[]) => ({ result: [{ points }, { points: [] }] })
+  const inSearch = (answer: unknown) => (_: unknown, path: string) =>
+    path.endsWith('/query/batch') ? answer : undefined
+
+  it.each<[string, unknown]>([
+    ['a text', { result: 'x' }],
+    ['null', { result: null }],
+    ['no result', { status: 'ok' }],
+    ['a number', 7],
+    ['a list', [1]],
+    ['one answer too few', { result: [{ points: [] }] }],
+    ['points that are none', withPoints(null)],
+    ['points of a wrong type', { result: [{ points: {} }, { points: [] }] }],
+    ['a point without payload', withPoints({ ...point, payload: null })],
+    ['a point without id', withPoints({ ...point, payload: {} })],
+    ['an id of a wrong type', withPoints({ ...point, payload: { memory_id: 7 } })],
+    ['a score that is a text', withPoints({ ...point, score: '0.5' })],
+    ['a score that is null, as NaN and Infinity are in JSON', withPoints({ ...point, score: null })],
+    ['a point twice', withPoints(point, point)],
+    [
+      'more points than were asked for',
+      withPoints(...Array.from({ length: 500 }, (_, at) => ({ ...point, payload: { memory_id: `mem_${at}` } }))),
+    ],
+  ])('A5: of a search: %s is a failure of the index, which the breaker counts', async (_, answer) => {
+    const index = await openFilled()
+    server.faults.distort = inSearch(answer)
+    for (let call = 0; call < 3; call += 1)
+      await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    const asked = server.requests.length
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject(unavailable)
+    expect(server.requests.length).toBe(asked)
+  })
+
+  it.each<[string, unknown]>([
+    ['a text', { result: 'x' }],
+    ['points without revision', { result: { points: [{ ...point, payload: { memory_id: 'mem_1' } }] } }],
+    ['points of a wrong type', { result: { points: 'x' } }],
+    ['a point twice', { result: { points: [point, point] } }],
+  ])('A5: of a list: %s is not a shorter list', async (_, answer) => {
+    const index = await openFilled()
+    server.faults.distort = (_answer, path) => (path.endsWith('/scroll') ? answer : undefined)
+    await expect(index.list(...space, { afterMemoryId: null, limit: 10 })).rejects.toMatchObject(unavailable)
+  })
+
+  it.each<[string, unknown]>([
+    ['a text', { result: 'x' }],
+    ['true', { result: true }],
+    ['a write that is only noted', { result: { operation_id: 1, status: 'acknowledged' } }],
+  ])('M1: of a write: %s does not confirm it', async (_, answer) => {
+    const index = await openFilled()
+    server.faults.distort = (_answer, path) => (/points(\/delete)?\?wait=true$/.test(path) ? answer : undefined)
+    await expect(index.upsert(...space, [makePoint(3)])).rejects.toMatchObject(unavailable)
+    await expect(index.remove(...space, [memoryIdAt(1)])).rejects.toMatchObject(unavailable)
+  })
+
+  it.each<[string, string, unknown]>([
+    ['no aliases', '/aliases', { result: {} }],
+    ['aliases of a wrong type', '/aliases', { result: { aliases: 'x' } }],
+    ['aliases without names', '/aliases', { result: { aliases: [{}] } }],
+    ['no layout', '/collections/agemem-1', { result: {} }],
+    ['a layout of a wrong type', '/collections/agemem-1', { result: { status: 'green', config: { params: 'x' } } }],
+    ['null in place of a layout', '/collections/agemem-1', { result: null, status: 'ok' }],
+  ])('M5: what cannot be read is never taken for "there is no index": %s', async (_, path, answer) => {
+    const index = await openFilled()
+    server.faults.distort = (_answer, asked) => (asked === path ? answer : undefined)
+    const fresh = open()
+    await expect(fresh.rebuilding?.findServing()).rejects.toMatchObject(unavailable)
+    await expect(fresh.ensureReady()).rejects.toMatchObject(unavailable)
+    expect(await fresh.checkHealth()).toMatchObject({ ready: false })
+    server.faults.distort = null
+    expect((await index.search(...space, makeQuery())).dense).toHaveLength(2)
+    expect(server.collections.size).toBe(1)
+  })
+
+  it("M5: a proxy's 404 is not Qdrant saying that a collection is missing", async () => {
+    await openFilled()
+    server.faults.instead = (response, path) => {
+      if (path !== '/collections/agemem-1') return false
+      response.writeHead(404, { 'content-type': 'text/html' }).end('<html>not found</html>')
+      return true
+    }
+    const fresh = open()
+    await expect(fresh.rebuilding?.findServing()).rejects.toMatchObject(unavailable)
+    await expect(fresh.ensureReady()).rejects.toMatchObject(unavailable)
+    expect(server.requests.map(({ method }) => method)).not.toContain('PUT')
+  })
+
+  it.each<[string, unknown]>([
+    ['no count', { result: {} }],
+    ['a count of a wrong type', { result: { count: '2' } }],
+    ['a negative count', { result: { count: -1 } }],
+  ])('M7: of a count: %s does not make an erasure done', async (_, answer) => {
+    const index = await openFilled()
+    server.faults.distort = (_answer, path) => (path.endsWith('/count') ? answer : undefined)
+    await expect(index.removeSpace(...space)).rejects.toMatchObject(unavailable)
+  })
+
+  it('M7: a list of collections without the one that serves does not make an erasure done', async () => {
+    const index = await openFilled()
+    server.faults.distort = (_answer, path) => (path === '/collections' ? { result: { collections: [] } } : undefined)
+    await expect(index.removeSpace(...space)).rejects.toMatchObject(unavailable)
+  })
+})
+
+describe('answers that do not end', () => {
+  const packed = gzipSync(JSON.stringify({ result: [{ points: [] }, { points: [] }] }))
+  it.each<[string, (response: ServerResponse) => void]>([
+    ['one without end', (response) => sendEndless(response, { head: '{"result":[', piece: '{"points":[]},' })],
+    ['one that is packed', (response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(packed)],
+    ['one that trickles', (response) => sendTrickle(response)],
+    ['headers that never come', () => {}],
+    ['a redirect', (response) => response.writeHead(307, { location: `${server.url}/elsewhere` }).end()],
+  ])('A5: %s is a failure of the index within its deadline', async (_, send) => {
+    const index = await openFilled({ timeoutMs: 1_000, apiKey: 'secret' })
+    server.faults.instead = (response, path) => {
+      if (!path.endsWith('/query/batch')) return false
+      send(response)
+      return true
+    }
+    await expect(index.search(...space, makeQuery())).rejects.toMatchObject({
+      code: expect.stringMatching(/^vector_index\./),
+    })
+    expect(server.requests.map(({ path }) => path)).not.toContain('/elsewhere')
   })
 })
