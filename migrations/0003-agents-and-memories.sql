@@ -49,6 +49,8 @@ create table memory (
   source_id text,
   source_position bigint,
   occurred_at timestamptz,
+  -- Of the clock that occurred_at was read from, east of Greenwich: says which day it was there.
+  occurred_offset_minutes smallint,
   version integer not null default 1,
   revision bigint not null,
   -- The revision at which the content itself last changed: a vector of that revision is still good.
@@ -60,6 +62,10 @@ create table memory (
   created_at timestamptz not null,
   updated_at timestamptz not null,
   expires_at timestamptz,
+  -- Moments that can be told on the wire, and put in order by what was told.
+  constraint memory_has_moments_that_can_be_told check (least(occurred_at, created_at, updated_at, expires_at)
+    >= '0001-01-01T00:00:00Z' and greatest(occurred_at, created_at, updated_at, expires_at) < '10000-01-01T00:00:00Z'),
+  check (occurred_offset_minutes between -1439 and 1439),
   primary key (tenant_id, agent_id, memory_id)
 );
 create index memory_by_creation on memory (tenant_id, agent_id, created_at, memory_id);

@@ -10,12 +10,10 @@ import type { Database, SystemTransaction, TenantTransaction, TransactOptions } 
 import { brokenInvariant } from '../../shared/errors.ts'
 import type { SqlStatement } from '../../shared/sql.ts'
 import { commitUnknown, isRetryableTransactionError, translateDatabaseError } from './database-errors.ts'
+import { createTypes } from './decode-values.ts'
 
 export const appRole = 'agemem_app'
 const attemptsMax = 4
-const int8Oid = 20
-const numericOid = 1700
-const timestamptzOid = 1184
 
 export type PostgresOptions = {
   readonly url: string
@@ -27,22 +25,12 @@ export type PostgresOptions = {
 
 type Work<T> = (query: <Row>(statement: SqlStatement) => Promise<readonly Row[]>) => Promise<T>
 
-const toRfc3339 = (text: string): string => new Date(text).toISOString()
-
-/** Revisions and counts stay far below 2^53, so bigints arrive as numbers; moments arrive as RFC 3339 in UTC. */
-const types = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
-    if (oid === int8Oid || oid === numericOid) return Number
-    return oid === timestamptzOid ? toRfc3339 : pg.types.getTypeParser(oid, format)
-  },
-} as pg.CustomTypesConfig
-
 const createPool = (options: PostgresOptions): pg.Pool => {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.poolMax,
     pipeline: true,
-    types,
+    types: createTypes(options.logger),
     application_name: 'agemem',
     connectionTimeoutMillis: options.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
@@ -53,6 +41,7 @@ const createPool = (options: PostgresOptions): pg.Pool => {
       `-c statement_timeout=${options.statementTimeoutMs}`,
       `-c idle_in_transaction_session_timeout=${options.statementTimeoutMs + 5_000}`,
       '-c timezone=UTC',
+      '-c datestyle=ISO',
     ].join(' '),
   } as pg.PoolConfig)
   // A connection that breaks between two statements has nobody waiting to be told; unheard, it would end the process.

@@ -14,6 +14,7 @@ export type IndexableRow = {
   readonly source_id: string | null
   readonly source_position: number | null
   readonly occurred_at: string | null
+  readonly occurred_offset_minutes: number | null
   readonly expires_at: string | null
   readonly embedding: Buffer | null
   readonly error: string | null
@@ -26,8 +27,8 @@ export const readChangedMemories = async (
 ): Promise<readonly IndexableRow[]> =>
   tx.query<IndexableRow>(sql`
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
-      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.expires_at,
-      entry.embedding, entry.error
+      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
+      memory.expires_at, entry.embedding, entry.error
     from memory left join index_entry as entry on entry.tenant_id = memory.tenant_id
       and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id and not entry.removed
       and entry.content_revision = memory.content_revision and entry.embedding_model = ${model}
@@ -41,8 +42,8 @@ export const readUnembedded = async (
 ): Promise<readonly IndexableRow[]> =>
   tx.query<IndexableRow>(sql`
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
-      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.expires_at,
-      null as embedding, null as error
+      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
+      memory.expires_at, null as embedding, null as error
     from memory left join index_entry as entry on entry.tenant_id = memory.tenant_id
       and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id
     where memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId} and memory.revision > ${afterRevision}

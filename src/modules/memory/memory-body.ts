@@ -17,6 +17,7 @@ export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
       ? {}
       : { source: { source_id: memory.source.sourceId, position: memory.source.position } }),
     ...(memory.occurredAt === null ? {} : { occurred_at: memory.occurredAt }),
+    ...(memory.occurredOffsetMinutes ? { occurred_offset_minutes: memory.occurredOffsetMinutes } : {}),
     version: memory.version,
     index_state: memory.indexState,
     tokens: memory.tokens,
@@ -40,6 +41,7 @@ export const fromNewMemoryBody = (body: NewMemoryBody): NewMemory => ({
 
 export const fromImportedBody = (body: ImportedMemoryBody): ImportedMemory => ({
   ...fromNewMemoryBody({ ...body, memory_type: body.memory_type ?? undefined } as NewMemoryBody),
+  occurredOffsetMinutes: body.occurred_offset_minutes,
   createdAt: body.created_at,
   expiresAt: body.expires_at,
 })

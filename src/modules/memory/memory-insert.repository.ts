@@ -41,7 +41,7 @@ export const insertMemories = async (
       select *, octet_length(content) + octet_length(metadata::text) as bytes
       from json_to_recordset(${JSON.stringify(rows)}::json) as row(agent_id text, space_id text, memory_id text,
         content text, memory_type text, metadata jsonb, source_id text, source_position bigint,
-        occurred_at timestamptz, content_hash bigint, tokens integer, changed_by text, created_at timestamptz,
+        occurred_at timestamptz, occurred_offset_minutes smallint, content_hash bigint, tokens integer, changed_by text, created_at timestamptz,
         expires_at timestamptz, uses_default_ttl boolean, written_at timestamptz)
     ), clock as (
       insert into agent as kept (tenant_id, agent_id, space_id, revision, memory_count, memory_tokens, stored_bytes)
@@ -55,10 +55,10 @@ export const insertMemories = async (
         make_interval(secs => (defaults ->> 'memory_ttl_seconds')::double precision) as default_ttl
     )
     insert into memory as written (tenant_id, agent_id, memory_id, content, memory_type, metadata, source_id,
-      source_position, occurred_at, revision, content_revision, content_hash, tokens, changed_by, created_at,
+      source_position, occurred_at, occurred_offset_minutes, revision, content_revision, content_hash, tokens, changed_by, created_at,
       updated_at, expires_at)
     select ${tx.tenantId}, input.agent_id, input.memory_id, input.content, input.memory_type, input.metadata,
-      input.source_id, input.source_position, input.occurred_at, clock.revision, clock.revision, input.content_hash,
+      input.source_id, input.source_position, input.occurred_at, input.occurred_offset_minutes, clock.revision, clock.revision, input.content_hash,
       input.tokens, input.changed_by, input.created_at, input.created_at,
       case when input.uses_default_ttl then input.written_at + clock.default_ttl else input.expires_at end
     from input join clock on clock.agent_id = input.agent_id

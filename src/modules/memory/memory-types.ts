@@ -15,6 +15,8 @@ export type Memory = {
   readonly metadata: Metadata
   readonly source: SourcePosition | null
   readonly occurredAt: string | null
+  /** Of the clock that `occurredAt` was read from, east of Greenwich; null without one. */
+  readonly occurredOffsetMinutes: number | null
   readonly version: number
   readonly revision: number
   readonly indexState: IndexState

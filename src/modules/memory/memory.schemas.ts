@@ -11,6 +11,16 @@ const contentSchema = Type.String({ minLength: 1, maxLength: contentCharactersMa
 const memoryTypeSchema = Type.String({ minLength: 1, maxLength: 128, description: 'A kind of your own, to filter by.' })
 const ttlSchema = Type.Integer({ minimum: 1, maximum: 3_153_600_000, description: 'Seconds until it expires.' })
 const momentSchema = Type.String({ format: 'date-time' })
+const occurredSchema = Type.String({
+  format: 'date-time',
+  description:
+    'When it happened, of the years 0001 to 9999, kept to the microsecond. It is told in UTC; words for its day are those of the offset that it was sent with.',
+})
+const offsetSchema = Type.Integer({
+  minimum: -1_439,
+  maximum: 1_439,
+  description: 'Minutes east of UTC of the clock that occurred_at was read from; absent for UTC.',
+})
 
 export const sourceSchema = Type.Object(
   {
@@ -40,7 +50,7 @@ export const newMemorySchema = Type.Object(
         description: "Absent: as the agent's defaults say. Null: it never expires.",
       }),
     ),
-    occurred_at: Type.Optional(momentSchema),
+    occurred_at: Type.Optional(occurredSchema),
     source: Type.Optional(refTo<Static<typeof sourceSchema>>('MemorySource')),
   },
   {
@@ -76,7 +86,8 @@ export const memorySchema = Type.Object(
     memory_type: Type.Union([Type.String(), Type.Null()]),
     metadata: metadataSchema,
     source: Type.Optional(refTo<Static<typeof sourceSchema>>('MemorySource')),
-    occurred_at: Type.Optional(momentSchema),
+    occurred_at: Type.Optional(occurredSchema),
+    occurred_offset_minutes: Type.Optional(offsetSchema),
     version: Type.Integer(),
     index_state: Type.Union([Type.Literal('pending'), Type.Literal('indexed'), Type.Literal('failed')]),
     tokens: Type.Integer(),
@@ -138,6 +149,7 @@ export const importedMemorySchema = Type.Object(
     ...newMemorySchema.properties,
     memory_type: Type.Optional(Type.Union([memoryTypeSchema, Type.Null()])),
     memory_id: Type.Optional(Type.Unknown()),
+    occurred_offset_minutes: Type.Optional(offsetSchema),
     created_at: Type.Optional(momentSchema),
     expires_at: Type.Optional(Type.Union([momentSchema, Type.Null()])),
     agent_id: Type.Optional(Type.Unknown()),
@@ -146,6 +158,7 @@ export const importedMemorySchema = Type.Object(
     tokens: Type.Optional(Type.Unknown()),
     updated_at: Type.Optional(Type.Unknown()),
     duplicate_of: Type.Optional(Type.Unknown()),
+    related_to: Type.Optional(Type.Unknown()),
   },
   { $id: 'ImportedMemory', additionalProperties: false },
 )
