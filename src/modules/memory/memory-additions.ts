@@ -10,17 +10,18 @@ import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.
 import type { CreateId } from '../../shared/ids.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
+import { noneSimilar } from './find-similar.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { memoryNotFound } from './memory.errors.ts'
 import { bytesOf, newMemoryRow } from './memory-input.ts'
 import { type InsertedMemory, insertMemories } from './memory-insert.repository.ts'
 import type { NewMemoryRow } from './memory-row.ts'
 import type { MemorySearch } from './memory-search.service.ts'
-import type { AddedMemory, Duplicate, NewMemory } from './memory-types.ts'
+import type { AddedMemory, NewMemory, Similar } from './memory-types.ts'
 
 export type BatchResult = { readonly memory: AddedMemory } | { readonly problem: AppError }
 
-type PreparedAddition = { readonly row: NewMemoryRow; readonly similar: Duplicate | null }
+type PreparedAddition = { readonly row: NewMemoryRow; readonly similar: Similar }
 
 export type MemoryAdditionsOptions = {
   readonly database: Database
@@ -39,16 +40,20 @@ const duplicateCheckMs = 1_000
 const identical = 1
 const group = { sizeMax: 128, groupsMax: 4, patienceMs: 20 }
 
-const addedOf = ({ identicalTo, ...memory }: InsertedMemory, similar: Duplicate | null): AddedMemory => ({
-  ...memory,
-  duplicateOf: identicalTo === null ? similar : { memoryId: identicalTo, similarity: identical },
-})
-
 export type MemoryAdditions = ReturnType<typeof createMemoryAdditions>
 
 export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
   const { database, idempotency, search, tokenizer, quota, clock, createId, onWrite } = options
   let checksUnderWay = 0
+
+  /** A threshold above 1 says that nothing is to be reported, be it identical. */
+  const addedOf = ({ identicalTo, ...stored }: InsertedMemory, similar: Similar): AddedMemory => {
+    const { agentDuplicateThreshold, ...memory } = stored
+    const isOff = (agentDuplicateThreshold ?? options.duplicateThreshold()) > 1
+    if (isOff) return { ...memory, ...noneSimilar }
+    if (identicalTo === null) return { ...memory, ...similar }
+    return { ...memory, duplicateOf: { memoryId: identicalTo, similarity: identical }, relatedTo: null }
+  }
 
   const insertInGroup = createGroupCommit<NewMemoryRow, InsertedMemory>({
     commit: (tenantId, rows) => database.transact(tenantId, (tx) => insertMemories(tx, rows)),
@@ -70,8 +75,8 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
    * Looks for a near duplicate while the embedder has nothing better to do: one check at a time, and none that takes
    * long. An addition never queues behind a model, so under load only identical contents are reported.
    */
-  const findDuplicate = async (caller: Caller, agentId: string, content: string): Promise<Duplicate | null> => {
-    if (checksUnderWay > 0) return null
+  const findDuplicate = async (caller: Caller, agentId: string, content: string): Promise<Similar> => {
+    if (checksUnderWay > 0) return noneSimilar
     checksUnderWay += 1
     try {
       const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(duplicateCheckMs)])
@@ -79,7 +84,7 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
       return await search.findSimilar(caller, { agentId, content, defaultThreshold, signal })
     } catch (error) {
       if (caller.signal.aborted) throw error
-      return null
+      return noneSimilar
     } finally {
       checksUnderWay -= 1
     }
@@ -149,7 +154,7 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
         operation: async (commit) => {
           if (rows.length === 0) return []
           await reserve(caller, rows)
-          return commit(async (tx) => (await insertMemories(tx, rows)).map((row) => addedOf(row, null)))
+          return commit(async (tx) => (await insertMemories(tx, rows)).map((row) => addedOf(row, noneSimilar)))
         },
       })
       onWrite()

@@ -2,11 +2,25 @@
 
 import type { ImportedMemoryBody, MemoryBody, MemoryChangeBody, NewMemoryBody } from './memory.schemas.ts'
 import type { ImportedMemory } from './memory-import.ts'
-import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory } from './memory-types.ts'
+import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory, Similar } from './memory-types.ts'
 import type { SearchResult } from './read-best.ts'
 
+export const toSimilarBody = ({ duplicateOf, relatedTo }: Similar) => ({
+  ...(duplicateOf === null
+    ? {}
+    : { duplicate_of: { memory_id: duplicateOf.memoryId, similarity: duplicateOf.similarity } }),
+  ...(relatedTo === null
+    ? {}
+    : {
+        related_to: {
+          memory_id: relatedTo.memoryId,
+          similarity: relatedTo.similarity,
+          differs: [...relatedTo.differs],
+        },
+      }),
+})
+
 export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
-  const duplicate = 'duplicateOf' in memory ? memory.duplicateOf : null
   return {
     memory_id: memory.memoryId,
     agent_id: memory.agentId,
@@ -24,9 +38,7 @@ export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
     created_at: memory.createdAt,
     updated_at: memory.updatedAt,
     expires_at: memory.expiresAt,
-    ...(duplicate === null
-      ? {}
-      : { duplicate_of: { memory_id: duplicate.memoryId, similarity: duplicate.similarity } }),
+    ...('duplicateOf' in memory ? toSimilarBody(memory) : {}),
   }
 }
 

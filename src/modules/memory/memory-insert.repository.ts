@@ -8,6 +8,8 @@ import type { Memory } from './memory-types.ts'
 export type InsertedMemory = Memory & {
   /** An older memory of the agent with the same words. */
   readonly identicalTo: string | null
+  /** The agent's own, null where it uses the service's. */
+  readonly agentDuplicateThreshold: number | null
 }
 
 /** The first row of each agent with the same words, among the rows themselves. */
@@ -25,6 +27,7 @@ type Inserted = {
   readonly revision: number
   readonly expires_at: string | null
   readonly identical_to: string | null
+  readonly duplicate_threshold: number | null
 }
 
 /**
@@ -52,7 +55,8 @@ export const insertMemories = async (
         memory_tokens = kept.memory_tokens + excluded.memory_tokens,
         stored_bytes = kept.stored_bytes + excluded.stored_bytes, updated_at = now()
       returning agent_id, revision,
-        make_interval(secs => (defaults ->> 'memory_ttl_seconds')::double precision) as default_ttl
+        make_interval(secs => (defaults ->> 'memory_ttl_seconds')::double precision) as default_ttl,
+        (defaults ->> 'duplicate_threshold')::double precision as duplicate_threshold
     )
     insert into memory as written (tenant_id, agent_id, memory_id, content, memory_type, metadata, source_id,
       source_position, occurred_at, occurred_offset_minutes, revision, content_revision, content_hash, tokens, changed_by, created_at,
@@ -65,7 +69,8 @@ export const insertMemories = async (
     returning written.memory_id, written.revision, written.expires_at,
       (select older.memory_id from memory as older where older.tenant_id = written.tenant_id
         and older.agent_id = written.agent_id and older.content_hash = written.content_hash
-        and (older.expires_at is null or older.expires_at > written.created_at) limit 1) as identical_to`)
+        and (older.expires_at is null or older.expires_at > written.created_at) limit 1) as identical_to,
+      (select clock.duplicate_threshold from clock where clock.agent_id = written.agent_id) as duplicate_threshold`)
   const byId = new Map(inserted.map((row) => [row.memory_id, row]))
   const alike = firstAlike(rows)
   return rows.map((row) => {
@@ -74,6 +79,7 @@ export const insertMemories = async (
     const first = alike.get(`${row.agent_id} ${row.content_hash}`)
     return {
       ...toMemory({ ...row, ...stored, version: 1, updated_at: row.created_at, index_state: 'pending' }),
+      agentDuplicateThreshold: stored.duplicate_threshold,
       identicalTo: stored.identical_to ?? (first === row.memory_id ? null : (first ?? null)),
     }
   })

@@ -1,5 +1,6 @@
 import type { SourcePosition } from '../../ports/vector-index.ts'
 import type { Metadata } from '../../shared/metadata.ts'
+import type { Difference } from './fact-differences.ts'
 
 /**
  * `pending`: the index does not hold all of it yet (searches find it all the same); `failed`: the embedder refused its
@@ -31,7 +32,13 @@ export type Memory = {
 /** An existing memory that says the same. */
 export type Duplicate = { readonly memoryId: string; readonly similarity: number }
 
-export type AddedMemory = Memory & { readonly duplicateOf: Duplicate | null }
+/** An existing memory about the same that says something else: mostly the one to update. */
+export type Related = Duplicate & { readonly differs: readonly Difference[] }
+
+/** One of the two at most. */
+export type Similar = { readonly duplicateOf: Duplicate | null; readonly relatedTo: Related | null }
+
+export type AddedMemory = Memory & Similar
 
 export type MemoryVersion = {
   readonly version: number

@@ -2,6 +2,7 @@
 import { type Static, Type } from 'typebox'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
 import { refTo } from '../../shared/schema.ts'
+import { differences } from './fact-differences.ts'
 import { contentCharactersMax } from './memory-input.ts'
 
 export const metadataSchema = Type.Record(Type.String(), Type.Unknown(), {
@@ -38,6 +39,18 @@ export const sourceSchema = Type.Object(
 export const duplicateSchema = Type.Object(
   { memory_id: Type.String({ pattern: idPattern('mem') }), similarity: Type.Number() },
   { $id: 'Duplicate', description: 'A stored memory that says the same: update it, or keep both.' },
+)
+
+export const relatedSchema = Type.Object(
+  {
+    memory_id: Type.String({ pattern: idPattern('mem') }),
+    similarity: Type.Number(),
+    differs: Type.Array(Type.String(), { description: `What differs, of ${differences.join(', ')}.` }),
+  },
+  {
+    $id: 'Related',
+    description: 'A stored memory about the same that says something else. If it is out of date now, update it.',
+  },
 )
 
 export const newMemorySchema = Type.Object(
@@ -95,6 +108,7 @@ export const memorySchema = Type.Object(
     updated_at: momentSchema,
     expires_at: Type.Union([momentSchema, Type.Null()]),
     duplicate_of: Type.Optional(refTo<Static<typeof duplicateSchema>>('Duplicate')),
+    related_to: Type.Optional(refTo<Static<typeof relatedSchema>>('Related')),
   },
   { $id: 'Memory' },
 )
@@ -207,6 +221,7 @@ export const importResultSchema = Type.Object(
 export const memoryComponents = [
   sourceSchema,
   duplicateSchema,
+  relatedSchema,
   newMemorySchema,
   memoryChangeSchema,
   memorySchema,
