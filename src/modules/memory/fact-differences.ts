@@ -6,15 +6,12 @@
  * It leans to finding a difference: a memory that is wrongly told apart is kept twice, one that is wrongly called a
  * duplicate is lost. Pure, and linear in the texts, of which no more than `comparedCharactersMax` are looked at.
  */
-import { streamSafe } from '../../shared/stream-safe.ts'
 import { analyzeText } from '../indexing/lexical.ts'
 import { sameTextOf } from './content-hash.ts'
-import { datesOf, numbersOf } from './fact-numbers.ts'
+import { comparedCharactersMax, type Fact, factOf, type Rough, roughOf } from './fact.ts'
 import {
   dateWords,
   negatingPrefixes,
-  negationParts,
-  negations,
   numberWords,
   oppositeParts,
   opposites,
@@ -27,62 +24,9 @@ import {
 export const differences = ['number', 'date', 'name', 'negation', 'opposite', 'symbol', 'word', 'order'] as const
 export type Difference = (typeof differences)[number]
 
-export const comparedCharactersMax = 2_048
-
-const word = /[\p{L}\p{N}][\p{L}\p{M}\p{N}]*(?:['’][\p{L}\p{M}]+)*[+#]*/gu
-const possessive = /['’]s?$/
-const signs = /!(?==)|[\p{Sm}\p{So}%&@#*\\|?？؟]/gu
-const softSigns = /[°%©®™]/
-const currency = /\p{Sc}/gu
-const sentenceStart = /(?:^|[.!?:;•\n"“«(])\s*$/u
 const unspaced = /[\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Thai}\p{scx=Lao}\p{scx=Khmer}\p{scx=Myanmar}]/u
 
-type Fact = {
-  readonly text: string
-  readonly words: readonly string[]
-  readonly wordSet: ReadonlySet<string>
-  readonly numbers: ReadonlySet<string>
-  readonly dates: ReadonlySet<string>
-  readonly names: ReadonlySet<string>
-  /** Capitalised as any word is that begins a sentence. */
-  readonly firstNames: ReadonlySet<string>
-  readonly signs: ReadonlySet<string>
-  readonly currencies: ReadonlySet<string>
-  readonly isNegated: boolean
-  readonly terms: ReadonlySet<string>
-}
-
-const keyOf = (spelled: string): string => spelled.toLowerCase().replace(possessive, '').replaceAll('’', "'")
-
-const isCapital = (spelled: string): boolean => /^\p{Lu}/u.test(spelled)
-
-/** Verbs that begin a note ("Prefers tea") are capitalised, and look like this. */
-const looksLikeVerb = /(?:s|ed|ing)$/
-
-const factOf = (content: string): Fact => {
-  const text = streamSafe(content.slice(0, comparedCharactersMax)).normalize('NFC')
-  const spelled = Array.from(text.matchAll(word), ({ 0: found, index }) => ({ found, key: keyOf(found), index }))
-  const words = spelled.map(({ key }) => key)
-  const [numbers, dates] = [numbersOf(text, words), datesOf(text, words)]
-  const capitals = spelled.filter(({ found, key }) => isCapital(found) && !plainWords.has(key) && !dateWords.has(key))
-  const isFirst = ({ index }: { index: number }) => sentenceStart.test(text.slice(Math.max(0, index - 4), index))
-  const firsts = capitals.filter(isFirst)
-  return {
-    text: sameTextOf(text),
-    words,
-    wordSet: new Set(words),
-    numbers,
-    dates,
-    names: new Set(capitals.filter((capital) => !isFirst(capital)).map(({ key }) => key)),
-    firstNames: new Set(firsts.map(({ key }) => key).filter((key) => !looksLikeVerb.test(key))),
-    signs: new Set(Array.from(text.matchAll(signs), ([sign]) => sign).filter((sign) => !softSigns.test(sign))),
-    currencies: new Set(Array.from(text.matchAll(currency), ([sign]) => sign)),
-    isNegated:
-      words.some((key) => negations.has(key)) ||
-      Array.from(text.toLowerCase().matchAll(negationParts), ([, harmless]) => harmless).includes(undefined),
-    terms: new Set(analyzeText(text)),
-  }
-}
+const numeric = /^(?:\p{N}.*|[ap]m|[零两兩一二三四五六七八九十百千万])$/u
 
 const isEqual = (one: ReadonlySet<string>, other: ReadonlySet<string>): boolean =>
   one.size === other.size && [...one].every((value) => other.has(value))
@@ -137,7 +81,9 @@ const piecesOf = ({ words }: Fact): readonly string[] =>
     unspaced.test(key) ? [...key.replace(plainParts, '')] : [numberWords.get(key) ?? synonyms.get(key) ?? key],
   )
 
-const isPlain = (piece: string): boolean => plainWords.has(piece) || plainCharacters.has(piece) || /^\p{N}/u.test(piece)
+/** Of no weight, or compared by another rule: numbers, dates, halves of the day. */
+const isPlain = (piece: string): boolean =>
+  plainWords.has(piece) || plainCharacters.has(piece) || dateWords.has(piece) || numeric.test(piece)
 
 const stemOf = (piece: string): string => analyzeText(piece)[0] ?? piece
 
@@ -181,16 +127,16 @@ const isReplaced = (pieces: Pieces): boolean => {
   return isClean && isAllNew && Math.max(...content) > 0
 }
 
-/** Of the places of a frame, those that may hold other words. */
-const frameShare = 1 / 3
+/** Of the words of a text, those for which others may stand while it still says that of another. */
+const otherShare = 1 / 3
 
-/** Other words in several places of one frame. */
+/** As many words as before, in whatever order, and a few of them are others. */
 const isRefilled = ([one, other]: Pieces): boolean => {
   if (one.length !== other.length) return false
-  const all = new Set(other)
-  const places = one.filter((piece, at) => piece !== other[at] && !(isPlain(piece) && isPlain(other[at] ?? '')))
-  if (places.length === 0 || places.length > one.length * frameShare) return false
-  return places.some((piece) => !all.has(piece) && !areKin(piece, other[one.indexOf(piece)] ?? ''))
+  const [known, knownOther] = [new Set(one), new Set(other)]
+  const others = [one.filter((piece) => !knownOther.has(piece)), other.filter((piece) => !known.has(piece))] as const
+  const isFew = others.every((all) => all.length <= middlePiecesMax && all.length <= one.length * otherShare)
+  return isFew && withoutKin(...others).length > 0 && withoutKin(others[1], others[0]).length > 0
 }
 
 const differInWord = (pair: Pair): boolean => {
@@ -235,10 +181,11 @@ const isEnglish = (text: string): boolean => {
 const sharedOfEnglish = 0.25
 const sharedOfOthers = 0.5
 
-const isAlike = ([one, other]: Pair): boolean => {
+const isAlike = (one: Rough, other: Rough): boolean => {
   const shared = [...one.terms].filter((term) => other.terms.has(term)).length
-  const needed = isEnglish(one.text) && isEnglish(other.text) ? sharedOfEnglish : sharedOfOthers
-  return 2 * shared >= needed * (one.terms.size + other.terms.size)
+  const share = (2 * shared) / (one.terms.size + other.terms.size)
+  if (share >= sharedOfOthers) return true
+  return share >= sharedOfEnglish && isEnglish(one.text) && isEnglish(other.text)
 }
 
 /** What of a long text is not looked at. */
@@ -249,12 +196,13 @@ const restOf = (content: string): string => sameTextOf(content.slice(comparedCha
  * Of long texts the beginnings are compared; they say the same only if the rest is the same text.
  */
 export const createComparer = (content: string): ((otherContent: string) => readonly Difference[] | null) => {
-  const fact = factOf(content)
+  const rough = roughOf(content)
   return (otherContent) => {
-    const pair = [fact, factOf(otherContent)] as const
+    const other = roughOf(otherContent)
     const isRestSame = restOf(content) === restOf(otherContent)
-    if (pair[0].text === pair[1].text && isRestSame) return []
-    if (!isAlike(pair)) return null
+    if (rough.text === other.text && isRestSame) return []
+    if (!isAlike(rough, other)) return null
+    const pair = [factOf(rough), factOf(other)] as const
     const found = differences.filter((difference) => rules[difference](pair))
     return found.length === 0 && !isRestSame ? ['word'] : found
   }

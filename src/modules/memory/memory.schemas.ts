@@ -1,11 +1,11 @@
 /** JSON of long-term memory, as it crosses the wire. Each component is registered once under its `$id`. */
 import { type Static, Type } from 'typebox'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 import { differences } from './fact-differences.ts'
 import { contentCharactersMax } from './memory-input.ts'
 
-export const metadataSchema = Type.Record(Type.String(), Type.Unknown(), {
+export const metadataSchema = anyObject({
   description: 'Any JSON object up to 8 KiB and 5 levels deep.',
 })
 const contentSchema = Type.String({ minLength: 1, maxLength: contentCharactersMax, description: 'What to remember.' })

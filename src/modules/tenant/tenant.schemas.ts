@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { tenantScopes } from '../../shared/caller.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 
 const momentSchema = Type.String({ format: 'date-time' })
 const nullableMoment = Type.Union([momentSchema, Type.Null()])
@@ -122,7 +122,7 @@ export const auditEventSchema = Type.Object(
     actor: Type.String(),
     action: Type.String(),
     target: Type.String(),
-    details: Type.Record(Type.String(), Type.Unknown()),
+    details: anyObject(),
     request_id: Type.String(),
     created_at: momentSchema,
   },
