@@ -51,6 +51,8 @@ create table memory (
   source_id text,
   source_position bigint,
   occurred_at timestamptz,
+  -- Of the clock that occurred_at was read from, east of Greenwich: says which day it was there.
+  occurred_offset_minutes smallint,
   version integer not null default 1,
   revision bigint not null,
   -- The revision at which the content itself last changed: a vector of that revision is still good.
@@ -64,6 +66,10 @@ create table memory (
   expires_at timestamptz,
   bytes bigint not null generated always as (octet_length(content) + coalesce(octet_length(memory_type), 0)
     + coalesce(octet_length(source_id), 0) + case when metadata = '{}' then 0 else octet_length(metadata::text) end) stored,
+  -- Moments that can be told on the wire, and put in order by what was told.
+  constraint memory_has_moments_that_can_be_told check (least(occurred_at, created_at, updated_at, expires_at)
+    >= '0001-01-01T00:00:00Z' and greatest(occurred_at, created_at, updated_at, expires_at) < '10000-01-01T00:00:00Z'),
+  check (occurred_offset_minutes between -1439 and 1439),
   primary key (tenant_id, agent_id, memory_id)
 );
 create index memory_by_creation on memory (tenant_id, agent_id, created_at, memory_id);

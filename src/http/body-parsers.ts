@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { findUnsafeText } from '../shared/json-limits.ts'
+import { readJson } from '../shared/read-json.ts'
 import {
   malformedJson,
   unexpectedBody,
@@ -28,11 +29,9 @@ const acceptedTypesOf = (request: FastifyRequest): readonly string[] =>
 const parseJson = (bytes: Buffer): unknown => {
   if (bytes.length === 0) return null
   if (!isUtf8(bytes)) throw malformedJson('it is not UTF-8')
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw malformedJson('its syntax is wrong')
-  }
+  const read = readJson(bytes.toString('utf8'))
+  if (read.ok) return read.value
+  throw read.fault === null ? malformedJson('its syntax is wrong') : unsafeText(read.fault)
 }
 
 export const isStream = (body: unknown): boolean => typeof (body as { pipe?: unknown } | null)?.pipe === 'function'

@@ -1,6 +1,7 @@
+import fc from 'fast-check'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { Database } from '../../src/ports/database.ts'
+import type { Database, SystemTransaction } from '../../src/ports/database.ts'
 import { isAppError } from '../../src/shared/errors.ts'
 import { sql } from '../../src/shared/sql.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -30,6 +31,45 @@ describe('the database driver', () => {
   it('shows a transaction the rows of its tenant alone, though the statement names none (T2)', async () => {
     expect(await database.transact('ten_a', (tx) => tx.query(selectTenants))).toEqual([{ tenant_id: 'ten_a' }])
     expect(await database.read('ten_b', (tx) => tx.query(selectTenants))).toEqual([{ tenant_id: 'ten_b' }])
+  })
+
+  it('gives back every moment from year 0001 to 9999 as it was stored', async () => {
+    const start = Date.parse('0001-01-01T00:00:00Z')
+    const end = Date.parse('9999-12-31T23:59:59.999Z')
+    const moment = fc.integer({ min: start, max: end }).map((ms) => new Date(ms).toISOString())
+    const early = fc.integer({ min: start, max: Date.parse('0200-01-01') }).map((ms) => new Date(ms).toISOString())
+    const precise = fc.tuple(moment, fc.integer({ min: 1, max: 999 })).map(([text, micros]) => {
+      return `${text.slice(0, -1)}${String(micros).padStart(3, '0')}Z`
+    })
+    const edges = fc.constantFrom('0001-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999999Z', '0004-02-29T00:00:00.000Z')
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(moment, early, precise, edges), { maxLength: 200 }), async (moments) => {
+        const rows = await database.transactAsSystem((tx) =>
+          tx.query<{ moment: string }>(
+            sql`select moment::timestamptz as moment from unnest(${moments}::text[]) with ordinality as sent(moment, at) order by at`,
+          ),
+        )
+        expect(rows.map((row) => row.moment)).toEqual(moments)
+      }),
+      { numRuns: 20 },
+    )
+  })
+
+  it('reads moments that cannot be told as the nearest that can, whatever style the database has', async () => {
+    const rows = await database.transactAsSystem((tx) =>
+      tx.query<{ moment: string }>(
+        sql`select unnest(array['-infinity', '0044-03-15 12:00:00 BC', '12024-05-01', 'infinity']::timestamptz[]) as moment`,
+      ),
+    )
+    const [first, last] = ['0001-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999999Z']
+    expect(rows.map((row) => row.moment)).toEqual([first, first, last, last])
+  })
+
+  it('takes a value that it cannot read for a fault of its own, not of the connection', async () => {
+    const read = (tx: SystemTransaction) => tx.query(sql`select set_config('datestyle', 'German', true), now()`)
+    const again = async (tx: SystemTransaction) => [await read(tx), await tx.query(sql`select now() as moment`)]
+    await expect(database.transactAsSystem(again)).rejects.toMatchObject({ status: 500, retryable: false })
+    expect(await database.transactAsSystem((tx) => tx.query(sql`select 1 as one`))).toEqual([{ one: 1 }])
   })
 
   it('refuses a statement on tenant data when no tenant is set (T2)', async () => {

@@ -104,13 +104,25 @@ describe('agents and erasures over HTTP', () => {
         await setDefaults(agent, { duplicate_threshold: threshold })
         await add(agent, { content: 'Ana drinks green tea every morning' })
         await app().modules.indexer.drain()
-        return (await add(agent, { content: 'Ana drinks black tea every morning' })).data
+        return (await add(agent, { content: 'Every morning Ana drinks green tea' })).data
       }
       expect((await tell('d4', 0.5)).duplicate_of).toEqual({
         memory_id: idMatching('mem'),
         similarity: expect.any(Number),
       })
       expect(await tell('d5', 1.5)).not.toHaveProperty('duplicate_of')
+    })
+
+    it('of duplicate_threshold above 1 turn it off, for identical contents too', async () => {
+      await setDefaults('d6', { duplicate_threshold: 2 })
+      const same = { content: 'Ana drinks green tea every morning' }
+      await add('d6', same)
+      const batch = (await http.post('/v1/agents/d6/memories/batch', { memories: [same, same] })).json()
+      for (const memory of [
+        (await add('d6', same)).data,
+        ...batch.results.map((each: { memory: object }) => each.memory),
+      ])
+        for (const name of ['duplicate_of', 'related_to']) expect(memory).not.toHaveProperty(name)
     })
   })
 

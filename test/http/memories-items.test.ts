@@ -27,6 +27,7 @@ describe('one memory over HTTP', () => {
     expect(answer.data).toEqual({
       ...given,
       occurred_at: '2024-05-01T10:00:00.000Z',
+      occurred_offset_minutes: 120,
       memory_id: idMatching('mem'),
       agent_id: 'one',
       version: 1,

@@ -11,6 +11,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Database, SystemTransaction, TenantTransaction, TransactOptions } from '../../ports/database.ts'
 import { isRetryableTransactionError, outdatesConnections, translateDatabaseError } from './database-errors.ts'
+import { createTypes } from './decode-values.ts'
 import { findFault, type HealthRow, healthStatement } from './postgres-health.ts'
 import { createTenantPlaces } from './tenant-places.ts'
 import { createTransaction, type Work } from './transaction.ts'
@@ -24,9 +25,6 @@ const attemptsMax = 4
 const restMsMax = 25
 /** Health asks beside the tenants, with a turn like one of them. */
 const healthTenantId = ''
-const int8Oid = 20
-const numericOid = 1700
-const timestamptzOid = 1184
 
 export type PostgresOptions = {
   readonly url: string
@@ -42,16 +40,6 @@ export type PostgresOptions = {
   readonly logger: Logger
 }
 
-const toRfc3339 = (text: string): string => new Date(text).toISOString()
-
-/** Revisions and counts stay far below 2^53, so bigints arrive as numbers; moments arrive as RFC 3339 in UTC. */
-const types = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
-    if (oid === int8Oid || oid === numericOid) return Number
-    return oid === timestamptzOid ? toRfc3339 : pg.types.getTypeParser(oid, format)
-  },
-} as pg.CustomTypesConfig
-
 type PoolOptions = Pick<
   PostgresOptions,
   'url' | 'connectTimeoutMs' | 'statementTimeoutMs' | 'lockTimeoutMs' | 'logger'
@@ -62,7 +50,7 @@ const createPool = (options: PoolOptions): pg.Pool => {
     connectionString: options.url,
     max: options.connections,
     pipeline: true,
-    types,
+    types: createTypes(options.logger),
     application_name: 'agemem',
     connectionTimeoutMillis: options.connectTimeoutMs,
     idleTimeoutMillis: 60_000,
@@ -74,6 +62,7 @@ const createPool = (options: PoolOptions): pg.Pool => {
       `-c lock_timeout=${options.lockTimeoutMs}`,
       `-c idle_in_transaction_session_timeout=${options.statementTimeoutMs + 5_000}`,
       '-c timezone=UTC',
+      '-c datestyle=ISO',
     ].join(' '),
   } as pg.PoolConfig)
   pool.on('error', () => undefined)

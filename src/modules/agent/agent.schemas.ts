@@ -1,8 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
+import { anyObject } from '../../shared/schema.ts'
 
 const momentSchema = Type.String({ format: 'date-time' })
-const objectSchema = Type.Record(Type.String(), Type.Unknown())
+const objectSchema = anyObject()
 
 export const agentDefaultsSchema = Type.Object(
   {

@@ -1,5 +1,5 @@
 import { type Static, type TSchema, Type } from 'typebox'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 
 /** Clients send null for what they leave out. */
 const optional = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]))
@@ -45,7 +45,7 @@ const clientTool = Type.Object(
         {
           name: Type.String({ pattern: '^[A-Za-z0-9_.-]{1,128}$' }),
           description: optional(Type.String()),
-          parameters: optional(Type.Record(Type.String(), Type.Unknown())),
+          parameters: optional(anyObject()),
         },
         { additionalProperties: true },
       ),

@@ -1,5 +1,5 @@
 import { type Static, Type } from 'typebox'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 import type { NewMessageBody, toolCallSchema } from '../session/session.schemas.ts'
 
 /** Headers of a write to a context. */
@@ -92,7 +92,7 @@ export const editSchema = Type.Object(
     tokens_before: Type.Integer(),
     tokens_after: Type.Integer(),
     prefill_from_position: Type.Integer({ description: "First message that the model's prefix cache does not hold." }),
-    details: Type.Record(Type.String(), Type.Unknown()),
+    details: anyObject(),
     undone_by: Type.Optional(Type.String()),
     created_at: momentSchema,
   },

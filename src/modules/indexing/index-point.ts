@@ -32,7 +32,13 @@ export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): Ind
   memoryId: row.memory_id,
   revision: row.revision,
   dense,
-  sparse: sparseVectorOf(lexicalTextOf({ content: row.content, occurredAt: row.occurred_at })),
+  sparse: sparseVectorOf(
+    lexicalTextOf({
+      content: row.content,
+      occurredAt: row.occurred_at,
+      occurredOffsetMinutes: row.occurred_offset_minutes,
+    }),
+  ),
   facets: facetsOf(row.metadata, row.memory_type),
   source: sourceOf(row),
   expiresAtMs: row.expires_at === null ? null : Date.parse(row.expires_at),

@@ -14,6 +14,7 @@ export type IndexableRow = {
   readonly source_id: string | null
   readonly source_position: number | null
   readonly occurred_at: string | null
+  readonly occurred_offset_minutes: number | null
   readonly expires_at: string | null
   readonly embedding: Buffer | null
   readonly error: string | null
@@ -55,8 +56,8 @@ export const readChangedMemories = async (
       from ahead window in_order as (order by revision, memory_id)
     )
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
-      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.expires_at,
-      entry.embedding, entry.error, measured.next_revision
+      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
+      memory.expires_at, entry.embedding, entry.error, measured.next_revision
     from measured join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
       and memory.memory_id = measured.memory_id
     left join index_entry as entry on entry.tenant_id = memory.tenant_id
@@ -94,8 +95,8 @@ export const readUnembedded = async (
       from ahead window in_order as (order by revision, memory_id)
     )
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
-      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.expires_at,
-      null as embedding, null as error, measured.next_revision
+      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
+      memory.expires_at, null as embedding, null as error, measured.next_revision
     from measured join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
       and memory.memory_id = measured.memory_id
     where place <= ${limit} and bytes_before < ${bytesMax}

@@ -98,12 +98,16 @@ const scratch = new Uint8Array(termCharactersMax * bytesPerUnitMax)
 const monthNames = 'January February March April May June July August September October November December'.split(' ')
 
 /**
- * What a memory can be found by: its content, and the day it happened in words ("8 May 2023", UTC), as people ask for it.
- * `occurredAt` is ISO 8601; what is no date adds nothing.
+ * What a memory can be found by: its content, and the day it happened in words ("8 May 2023"), as people ask for it. The
+ * day is that of the clock which the moment was read from. `occurredAt` is ISO 8601; what is no date adds nothing.
  */
-export function lexicalTextOf(memory: { readonly content: string; readonly occurredAt: string | null }): string {
+export function lexicalTextOf(memory: {
+  readonly content: string
+  readonly occurredAt: string | null
+  readonly occurredOffsetMinutes?: number | null
+}): string {
   if (memory.occurredAt === null) return memory.content
-  const date = new Date(memory.occurredAt)
+  const date = new Date(Date.parse(memory.occurredAt) + (memory.occurredOffsetMinutes ?? 0) * 60_000)
   const month = monthNames[date.getUTCMonth()]
   if (month === undefined) return memory.content
   // The date comes first so that it is not what a text of full length loses.

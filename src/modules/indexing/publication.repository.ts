@@ -46,7 +46,7 @@ export const readPublishedPage = async (
     from agent left join lateral (
       select entry.memory_id, entry.revision, entry.published, memory.content_revision, memory.content,
         memory.memory_type, memory.metadata, memory.source_id, memory.source_position, memory.occurred_at,
-        memory.expires_at, entry.error,
+        memory.occurred_offset_minutes, memory.expires_at, entry.error,
         case when entry.embedding_model = ${model} and entry.content_revision = memory.content_revision
           then entry.embedding end as embedding, measured.has_next
       from (

@@ -7,8 +7,8 @@ import { LRUCache } from 'lru-cache'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { createFairSlots } from '../../shared/fair-slots.ts'
-import type { FindSimilar } from './find-similar.ts'
-import type { Duplicate, DuplicateCheck } from './memory-types.ts'
+import { type FindSimilar, noneSimilar } from './find-similar.ts'
+import type { DuplicateCheck, Similar } from './memory-types.ts'
 
 /** Places of all tenants; whoever waits leaves at its deadline. */
 const checksMax = 16
@@ -18,7 +18,7 @@ const checkMs = 1_000
 const pauseMs = 5_000
 const pausedTenantsMax = 10_000
 
-export type CheckedDuplicate = { readonly similar: Duplicate | null; readonly check: DuplicateCheck }
+export type CheckedDuplicate = { readonly similar: Similar; readonly check: DuplicateCheck }
 
 export type DuplicateCheckOptions = {
   readonly findSimilar: FindSimilar
@@ -27,7 +27,7 @@ export type DuplicateCheckOptions = {
   readonly threshold: () => number
 }
 
-const skipped: CheckedDuplicate = { similar: null, check: 'skipped' }
+const skipped: CheckedDuplicate = { similar: noneSimilar, check: 'skipped' }
 
 export const createDuplicateCheck = ({ findSimilar, clock, threshold }: DuplicateCheckOptions) => {
   const slots = createFairSlots({
@@ -46,8 +46,7 @@ export const createDuplicateCheck = ({ findSimilar, clock, threshold }: Duplicat
     const signal = AbortSignal.any([caller.signal, deadline])
     try {
       const look = () => findSimilar(caller, { ...request, defaultThreshold: threshold(), signal })
-      const found = await slots.use(tenantId, look, signal)
-      return found === 'off' ? { similar: null, check: 'identical' } : { similar: found, check: 'near' }
+      return { similar: await slots.use(tenantId, look, signal), check: 'near' }
     } catch (error) {
       if (caller.signal.aborted) throw error
       if (deadline.aborted) pausedUntilMs.set(tenantId, clock.monotonicMs() + pauseMs)

@@ -3,7 +3,8 @@
  * it and something else than was sent would be stored. One line is in memory at a time, and none above the bound.
  */
 import { isUtf8 } from 'node:buffer'
-import { type AppError, isAppError } from '../../shared/errors.ts'
+import type { AppError } from '../../shared/errors.ts'
+import { readJson } from '../../shared/read-json.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import type { ImportedMemory } from './memory-import.ts'
 import { readImported } from './read-memory.ts'
@@ -21,12 +22,12 @@ const parseLine = (bytes: Buffer): ImportedMemory | AppError | null => {
   if (!isUtf8(bytes)) return lineInvalid('is not UTF-8')
   const text = bytes.toString('utf8').trim()
   if (text === '') return null
-  try {
-    return readImported(JSON.parse(text))
-  } catch (error) {
-    if (isAppError(error)) return error
-    return lineInvalid('is not JSON: each line holds one memory as a JSON object')
-  }
+  const read = readJson(text)
+  if (!read.ok)
+    return read.fault === null
+      ? lineInvalid('is not JSON: each line holds one memory as a JSON object')
+      : memoryInvalid([read.fault])
+  return readImported(read.value)
 }
 
 /** Null in place of a line above the bound. */

@@ -10,6 +10,7 @@ import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.
 import type { CreateId } from '../../shared/ids.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { type CheckedDuplicate, createDuplicateCheck } from './duplicate-check.ts'
+import { noneSimilar } from './find-similar.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { memoryNotFound } from './memory.errors.ts'
 import { newMemoryRow } from './memory-input.ts'
@@ -37,14 +38,8 @@ export type MemoryAdditionsOptions = {
 const identical = 1
 const group = { sizeMax: 128, groupsMax: 4, patienceMs: 20 }
 
-const addedOf = ({ identicalTo, ...memory }: InsertedMemory, { similar, check }: CheckedDuplicate): AddedMemory => ({
-  ...memory,
-  duplicateOf: identicalTo === null ? similar : { memoryId: identicalTo, similarity: identical },
-  duplicateCheck: check,
-})
-
 /** Of a batch. */
-const identicalAlone: CheckedDuplicate = { similar: null, check: 'identical' }
+const identicalAlone: CheckedDuplicate = { similar: noneSimilar, check: 'identical' }
 
 export type MemoryAdditions = ReturnType<typeof createMemoryAdditions>
 
@@ -55,6 +50,16 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     clock,
     threshold: options.duplicateThreshold,
   })
+
+  /** A threshold above 1 says that nothing is to be reported, be it identical. */
+  const addedOf = ({ identicalTo, ...stored }: InsertedMemory, { similar, check }: CheckedDuplicate): AddedMemory => {
+    const { agentDuplicateThreshold, ...memory } = stored
+    const isOff = (agentDuplicateThreshold ?? options.duplicateThreshold()) > 1
+    if (isOff) return { ...memory, ...noneSimilar, duplicateCheck: 'off' }
+    if (identicalTo === null) return { ...memory, ...similar, duplicateCheck: check }
+    const duplicateOf = { memoryId: identicalTo, similarity: identical }
+    return { ...memory, duplicateOf, relatedTo: null, duplicateCheck: check }
+  }
 
   const insertInGroup = createGroupCommit<NewMemoryRow, InsertedMemory>({
     commit: (tenantId, rows) => database.transact(tenantId, (tx) => insertMemories(tx, rows)),

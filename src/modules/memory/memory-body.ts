@@ -2,11 +2,25 @@
 
 import type { ImportedMemoryBody, MemoryBody, MemoryChangeBody, NewMemoryBody } from './memory.schemas.ts'
 import type { ImportedMemory } from './memory-import.ts'
-import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory } from './memory-types.ts'
+import type { AddedMemory, Memory, MemoryChange, MemoryVersion, NewMemory, Similar } from './memory-types.ts'
 import type { SearchResult } from './read-best.ts'
 
+export const toSimilarBody = ({ duplicateOf, relatedTo }: Similar) => ({
+  ...(duplicateOf === null
+    ? {}
+    : { duplicate_of: { memory_id: duplicateOf.memoryId, similarity: duplicateOf.similarity } }),
+  ...(relatedTo === null
+    ? {}
+    : {
+        related_to: {
+          memory_id: relatedTo.memoryId,
+          similarity: relatedTo.similarity,
+          differs: [...relatedTo.differs],
+        },
+      }),
+})
+
 export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
-  const duplicate = 'duplicateOf' in memory ? memory.duplicateOf : null
   return {
     memory_id: memory.memoryId,
     agent_id: memory.agentId,
@@ -17,16 +31,14 @@ export const toMemoryBody = (memory: Memory | AddedMemory): MemoryBody => {
       ? {}
       : { source: { source_id: memory.source.sourceId, position: memory.source.position } }),
     ...(memory.occurredAt === null ? {} : { occurred_at: memory.occurredAt }),
+    ...(memory.occurredOffsetMinutes ? { occurred_offset_minutes: memory.occurredOffsetMinutes } : {}),
     version: memory.version,
     index_state: memory.indexState,
     tokens: memory.tokens,
     created_at: memory.createdAt,
     updated_at: memory.updatedAt,
     expires_at: memory.expiresAt,
-    ...(duplicate === null
-      ? {}
-      : { duplicate_of: { memory_id: duplicate.memoryId, similarity: duplicate.similarity } }),
-    ...('duplicateCheck' in memory ? { duplicate_check: memory.duplicateCheck } : {}),
+    ...('duplicateOf' in memory ? { ...toSimilarBody(memory), duplicate_check: memory.duplicateCheck } : {}),
   }
 }
 
@@ -41,6 +53,7 @@ export const fromNewMemoryBody = (body: NewMemoryBody): NewMemory => ({
 
 export const fromImportedBody = (body: ImportedMemoryBody): ImportedMemory => ({
   ...fromNewMemoryBody({ ...body, memory_type: body.memory_type ?? undefined } as NewMemoryBody),
+  occurredOffsetMinutes: body.occurred_offset_minutes,
   createdAt: body.created_at,
   expiresAt: body.expires_at,
 })

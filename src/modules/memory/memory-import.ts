@@ -33,6 +33,8 @@ import type { NewMemory } from './memory-types.ts'
 const chunkSize = 500
 
 export type ImportedMemory = NewMemory & {
+  /** Of the clock that `occurredAt`, which an export tells in UTC, was read from. */
+  readonly occurredOffsetMinutes?: number | undefined
   readonly createdAt?: string | undefined
   readonly expiresAt?: string | null | undefined
 }
@@ -106,6 +108,8 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
     const row = newMemoryRow(memory, { ids, nowMs, tokenizer })
     return {
       ...row,
+      occurred_offset_minutes:
+        row.occurred_at === null ? null : (memory.occurredOffsetMinutes ?? row.occurred_offset_minutes),
       created_at: memory.createdAt === undefined ? row.created_at : toUtc(memory.createdAt, '/created_at'),
       expires_at: importedExpiry(memory, row, nowMs),
       uses_default_ttl: row.uses_default_ttl && memory.expiresAt === undefined,

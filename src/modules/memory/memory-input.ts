@@ -3,7 +3,7 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import { isBlank } from '../../shared/blank-text.ts'
 import type { FieldError } from '../../shared/errors.ts'
 import { type Metadata, metadataErrors } from '../../shared/metadata.ts'
-import { toUtc } from '../../shared/moment.ts'
+import { readMoment } from '../../shared/moment.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import type { NewMemoryRow } from './memory-row.ts'
@@ -55,7 +55,7 @@ export const newMemoryRow = (
   { ids, nowMs, tokenizer }: { ids: NewMemoryIds; nowMs: number; tokenizer: Tokenizer },
 ): NewMemoryRow => {
   ensureStorable(memory)
-  const { occurredAt = null } = memory
+  const occurred = typeof memory.occurredAt === 'string' ? readMoment(memory.occurredAt, '/occurred_at') : null
   return {
     agent_id: ids.agentId,
     space_id: ids.spaceId,
@@ -66,7 +66,8 @@ export const newMemoryRow = (
     metadata: memory.metadata ?? {},
     source_id: memory.source?.sourceId ?? null,
     source_position: memory.source?.position ?? null,
-    occurred_at: occurredAt === null ? null : toUtc(occurredAt, '/occurred_at'),
+    occurred_at: occurred?.utc ?? null,
+    occurred_offset_minutes: occurred?.offsetMinutes ?? null,
     content_hash: contentHashOf(memory.content),
     tokens: tokenizer.countText(memory.content),
     created_at: new Date(nowMs).toISOString(),

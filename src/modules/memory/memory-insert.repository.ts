@@ -8,6 +8,8 @@ import type { Memory } from './memory-types.ts'
 export type InsertedMemory = Memory & {
   /** An older memory of the agent with the same words. */
   readonly identicalTo: string | null
+  /** The agent's own, null where it uses the service's. */
+  readonly agentDuplicateThreshold: number | null
 }
 
 /** The first row of each agent with the same words, among the rows themselves. */
@@ -25,6 +27,7 @@ type Inserted = {
   readonly revision: number
   readonly expires_at: string | null
   readonly identical_to: string | null
+  readonly duplicate_threshold: number | null
 }
 
 /**
@@ -40,7 +43,7 @@ export const insertMemories = async (
     with input as (
       select * from json_to_recordset(${JSON.stringify(rows)}::json) as row(agent_id text, space_id text, memory_id text,
         content text, memory_type text, metadata jsonb, source_id text, source_position bigint,
-        occurred_at timestamptz, content_hash bigint, tokens integer, changed_by text, created_at timestamptz,
+        occurred_at timestamptz, occurred_offset_minutes smallint, content_hash bigint, tokens integer, changed_by text, created_at timestamptz,
         expires_at timestamptz, uses_default_ttl boolean, written_at timestamptz)
     ), clock as (
       insert into agent as kept (tenant_id, agent_id, space_id, revision, memory_count, memory_tokens)
@@ -50,20 +53,22 @@ export const insertMemories = async (
         memory_count = kept.memory_count + excluded.memory_count,
         memory_tokens = kept.memory_tokens + excluded.memory_tokens, updated_at = now()
       returning agent_id, revision,
-        make_interval(secs => (defaults ->> 'memory_ttl_seconds')::double precision) as default_ttl
+        make_interval(secs => (defaults ->> 'memory_ttl_seconds')::double precision) as default_ttl,
+        (defaults ->> 'duplicate_threshold')::double precision as duplicate_threshold
     )
     insert into memory as written (tenant_id, agent_id, memory_id, content, memory_type, metadata, source_id,
-      source_position, occurred_at, revision, content_revision, content_hash, tokens, changed_by, created_at,
+      source_position, occurred_at, occurred_offset_minutes, revision, content_revision, content_hash, tokens, changed_by, created_at,
       updated_at, expires_at)
     select ${tx.tenantId}, input.agent_id, input.memory_id, input.content, input.memory_type, input.metadata,
-      input.source_id, input.source_position, input.occurred_at, clock.revision, clock.revision, input.content_hash,
+      input.source_id, input.source_position, input.occurred_at, input.occurred_offset_minutes, clock.revision, clock.revision, input.content_hash,
       input.tokens, input.changed_by, input.created_at, input.created_at,
       case when input.uses_default_ttl then input.written_at + clock.default_ttl else input.expires_at end
     from input join clock on clock.agent_id = input.agent_id
     returning written.memory_id, written.revision, written.expires_at,
       (select older.memory_id from memory as older where older.tenant_id = written.tenant_id
         and older.agent_id = written.agent_id and older.content_hash = written.content_hash
-        and (older.expires_at is null or older.expires_at > written.created_at) limit 1) as identical_to`)
+        and (older.expires_at is null or older.expires_at > written.created_at) limit 1) as identical_to,
+      (select clock.duplicate_threshold from clock where clock.agent_id = written.agent_id) as duplicate_threshold`)
   const byId = new Map(inserted.map((row) => [row.memory_id, row]))
   const alike = firstAlike(rows)
   return rows.map((row) => {
@@ -72,6 +77,7 @@ export const insertMemories = async (
     const first = alike.get(`${row.agent_id} ${row.content_hash}`)
     return {
       ...toMemory({ ...row, ...stored, version: 1, updated_at: row.created_at, index_state: 'pending' }),
+      agentDuplicateThreshold: stored.duplicate_threshold,
       identicalTo: stored.identical_to ?? (first === row.memory_id ? null : (first ?? null)),
     }
   })

@@ -12,6 +12,7 @@ export type MemoryRow = {
   readonly source_id: string | null
   readonly source_position: number | null
   readonly occurred_at: string | null
+  readonly occurred_offset_minutes: number | null
   readonly content_hash: string
   readonly tokens: number
   readonly created_at: string
@@ -47,6 +48,7 @@ export const toMemory = (row: StoredRow): Memory => ({
       ? null
       : { sourceId: row.source_id, position: row.source_position },
   occurredAt: row.occurred_at,
+  occurredOffsetMinutes: row.occurred_offset_minutes,
   version: row.version,
   revision: row.revision,
   indexState: row.index_state,

@@ -1,5 +1,6 @@
 import type { SourcePosition } from '../../ports/vector-index.ts'
 import type { Metadata } from '../../shared/metadata.ts'
+import type { Difference } from './fact-differences.ts'
 
 /**
  * `pending`: the index does not hold all of it yet (searches find it all the same); `failed`: the embedder refused its
@@ -15,6 +16,8 @@ export type Memory = {
   readonly metadata: Metadata
   readonly source: SourcePosition | null
   readonly occurredAt: string | null
+  /** Of the clock that `occurredAt` was read from, east of Greenwich; null without one. */
+  readonly occurredOffsetMinutes: number | null
   readonly version: number
   readonly revision: number
   readonly indexState: IndexState
@@ -31,11 +34,17 @@ export type Duplicate = { readonly memoryId: string; readonly similarity: number
 
 /**
  * What was looked for when a memory was added: `near`: memories that say nearly the same; `identical`: the same words
- * alone, as in a batch; `skipped`: the same words alone, since there was no time for more.
+ * alone, as in a batch; `skipped`: the same words alone, since there was no time for more; `off`: nothing.
  */
-export type DuplicateCheck = 'near' | 'identical' | 'skipped'
+export type DuplicateCheck = 'near' | 'identical' | 'skipped' | 'off'
 
-export type AddedMemory = Memory & { readonly duplicateOf: Duplicate | null; readonly duplicateCheck: DuplicateCheck }
+/** An existing memory about the same that says something else: mostly the one to update. */
+export type Related = Duplicate & { readonly differs: readonly Difference[] }
+
+/** One of the two at most. */
+export type Similar = { readonly duplicateOf: Duplicate | null; readonly relatedTo: Related | null }
+
+export type AddedMemory = Memory & Similar & { readonly duplicateCheck: DuplicateCheck }
 
 export type MemoryVersion = {
   readonly version: number

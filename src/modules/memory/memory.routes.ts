@@ -17,6 +17,7 @@ import { clientIdPattern } from '../../shared/ids.ts'
 import { findUnsafeText, isJsonObject } from '../../shared/json-limits.ts'
 import { ensureMetadata, type Metadata } from '../../shared/metadata.ts'
 import { toUtc } from '../../shared/moment.ts'
+import { readJson } from '../../shared/read-json.ts'
 import { refTo } from '../../shared/schema.ts'
 import { filterInvalid, queryBlank } from './memory.errors.ts'
 import { memoryComponents, type NewMemoryBody, type SearchBody } from './memory.schemas.ts'
@@ -46,19 +47,13 @@ const defaultTopK = 10
 const momentOf = (text: string | undefined, pointer: string): string | null =>
   text === undefined ? null : toUtc(text, pointer)
 
-const parsedJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const parseFilter = (text: string | undefined): Metadata | null => {
   if (text === undefined) return null
-  const filter = parsedJson(text)
-  if (!isJsonObject(filter)) throw filterInvalid('metadata must be a JSON object such as {"topic":"drinks"}.')
-  const unsafe = findUnsafeText(filter)
+  const read = readJson(text)
+  const filter = read.ok ? read.value : {}
+  if (!isJsonObject(filter) || (!read.ok && read.fault === null))
+    throw filterInvalid('metadata must be a JSON object such as {"topic":"drinks"}.')
+  const unsafe = read.ok ? findUnsafeText(filter) : read.fault
   if (unsafe !== null) throw unsafeText({ ...unsafe, pointer: `/metadata${unsafe.pointer}` })
   ensureMetadata(filter)
   return filter

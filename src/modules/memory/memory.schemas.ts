@@ -1,16 +1,27 @@
 /** JSON of long-term memory, as it crosses the wire. Each component is registered once under its `$id`. */
 import { type Static, Type } from 'typebox'
 import { clientIdPattern, idPattern } from '../../shared/ids.ts'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
+import { differences } from './fact-differences.ts'
 import { contentCharactersMax } from './memory-input.ts'
 
-export const metadataSchema = Type.Record(Type.String(), Type.Unknown(), {
+export const metadataSchema = anyObject({
   description: 'Any JSON object up to 8 KiB and 5 levels deep.',
 })
 const contentSchema = Type.String({ minLength: 1, maxLength: contentCharactersMax, description: 'What to remember.' })
 const memoryTypeSchema = Type.String({ minLength: 1, maxLength: 128, description: 'A kind of your own, to filter by.' })
 const ttlSchema = Type.Integer({ minimum: 1, maximum: 3_153_600_000, description: 'Seconds until it expires.' })
 const momentSchema = Type.String({ format: 'date-time' })
+const occurredSchema = Type.String({
+  format: 'date-time',
+  description:
+    'When it happened, of the years 0001 to 9999, kept to the microsecond. It is told in UTC; words for its day are those of the offset that it was sent with.',
+})
+const offsetSchema = Type.Integer({
+  minimum: -1_439,
+  maximum: 1_439,
+  description: 'Minutes east of UTC of the clock that occurred_at was read from; absent for UTC.',
+})
 
 export const sourceSchema = Type.Object(
   {
@@ -30,6 +41,18 @@ export const duplicateSchema = Type.Object(
   { $id: 'Duplicate', description: 'A stored memory that says the same: update it, or keep both.' },
 )
 
+export const relatedSchema = Type.Object(
+  {
+    memory_id: Type.String({ pattern: idPattern('mem') }),
+    similarity: Type.Number(),
+    differs: Type.Array(Type.String(), { description: `What differs, of ${differences.join(', ')}.` }),
+  },
+  {
+    $id: 'Related',
+    description: 'A stored memory about the same that says something else. If it is out of date now, update it.',
+  },
+)
+
 export const newMemorySchema = Type.Object(
   {
     content: contentSchema,
@@ -40,7 +63,7 @@ export const newMemorySchema = Type.Object(
         description: "Absent: as the agent's defaults say. Null: it never expires.",
       }),
     ),
-    occurred_at: Type.Optional(momentSchema),
+    occurred_at: Type.Optional(occurredSchema),
     source: Type.Optional(refTo<Static<typeof sourceSchema>>('MemorySource')),
   },
   {
@@ -76,7 +99,8 @@ export const memorySchema = Type.Object(
     memory_type: Type.Union([Type.String(), Type.Null()]),
     metadata: metadataSchema,
     source: Type.Optional(refTo<Static<typeof sourceSchema>>('MemorySource')),
-    occurred_at: Type.Optional(momentSchema),
+    occurred_at: Type.Optional(occurredSchema),
+    occurred_offset_minutes: Type.Optional(offsetSchema),
     version: Type.Integer(),
     index_state: Type.Union([Type.Literal('pending'), Type.Literal('indexed'), Type.Literal('failed')]),
     tokens: Type.Integer(),
@@ -84,10 +108,11 @@ export const memorySchema = Type.Object(
     updated_at: momentSchema,
     expires_at: Type.Union([momentSchema, Type.Null()]),
     duplicate_of: Type.Optional(refTo<Static<typeof duplicateSchema>>('Duplicate')),
+    related_to: Type.Optional(refTo<Static<typeof relatedSchema>>('Related')),
     duplicate_check: Type.Optional(
-      Type.Union([Type.Literal('near'), Type.Literal('identical'), Type.Literal('skipped')], {
+      Type.Union([Type.Literal('near'), Type.Literal('identical'), Type.Literal('skipped'), Type.Literal('off')], {
         description:
-          'In answers of additions: what was looked for. `near`: memories that say nearly the same; `identical`: the same words alone, as in a batch or where the agent turned the check off; `skipped`: the same words alone, since the check could not be done in time.',
+          'In answers of additions: what was looked for. `near`: memories that say nearly the same; `identical`: the same words alone, as in a batch; `skipped`: the same words alone, since the check could not be done in time; `off`: nothing, since the threshold is above 1.',
       }),
     ),
   },
@@ -144,6 +169,7 @@ export const importedMemorySchema = Type.Object(
     ...newMemorySchema.properties,
     memory_type: Type.Optional(Type.Union([memoryTypeSchema, Type.Null()])),
     memory_id: Type.Optional(Type.Unknown()),
+    occurred_offset_minutes: Type.Optional(offsetSchema),
     created_at: Type.Optional(momentSchema),
     expires_at: Type.Optional(Type.Union([momentSchema, Type.Null()])),
     agent_id: Type.Optional(Type.Unknown()),
@@ -153,6 +179,7 @@ export const importedMemorySchema = Type.Object(
     updated_at: Type.Optional(Type.Unknown()),
     duplicate_of: Type.Optional(Type.Unknown()),
     duplicate_check: Type.Optional(Type.Unknown()),
+    related_to: Type.Optional(Type.Unknown()),
   },
   { $id: 'ImportedMemory', additionalProperties: false },
 )
@@ -201,6 +228,7 @@ export const importResultSchema = Type.Object(
 export const memoryComponents = [
   sourceSchema,
   duplicateSchema,
+  relatedSchema,
   newMemorySchema,
   memoryChangeSchema,
   memorySchema,

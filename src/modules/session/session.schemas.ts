@@ -1,9 +1,9 @@
 import { type Static, Type } from 'typebox'
 import { clientIdPattern } from '../../shared/ids.ts'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 
 const momentSchema = Type.String({ format: 'date-time' })
-const metadataSchema = Type.Record(Type.String(), Type.Unknown())
+const metadataSchema = anyObject()
 const statusSchema = Type.Union([Type.Literal('open'), Type.Literal('closed')])
 
 export const contextMeasureSchema = Type.Object(

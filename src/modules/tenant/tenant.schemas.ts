@@ -1,7 +1,7 @@
 import { type Static, Type } from 'typebox'
 import { tenantScopes } from '../../shared/caller.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 import { storedKinds } from './tenant-types.ts'
 
 const momentSchema = Type.String({ format: 'date-time' })
@@ -163,7 +163,7 @@ export const auditEventSchema = Type.Object(
     actor: Type.String(),
     action: Type.String(),
     target: Type.String(),
-    details: Type.Record(Type.String(), Type.Unknown()),
+    details: anyObject(),
     request_id: Type.String(),
     created_at: momentSchema,
   },

@@ -8,6 +8,7 @@ import type { ContextService } from '../context/context.service.ts'
 import { planRecall, type RecalledMemory } from '../context/plan-recall.ts'
 import { createIsShown } from '../context/shown-memories.ts'
 import type { MemoryService } from '../memory/memory.service.ts'
+import { toSimilarBody } from '../memory/memory-body.ts'
 import type { MemorySearch } from '../memory/memory-search.service.ts'
 import type { PreparedTool, ToolEffect, ToolRun, Tools } from './tool-run.ts'
 
@@ -86,14 +87,8 @@ export const createMemoryTools = ({
         writesMemory: true,
         apply: async (tx, { stepOrder }) => {
           const row = { ...prepared.row, source_id: session.sessionId, source_position: stepOrder }
-          const { memoryId, version, duplicateOf } = await memories.applyAdd(tx, { ...prepared, row })
-          return changedMemory({
-            memory_id: memoryId,
-            version,
-            ...(duplicateOf === null
-              ? {}
-              : { duplicate_of: { memory_id: duplicateOf.memoryId, similarity: duplicateOf.similarity } }),
-          })
+          const { memoryId, version, ...added } = await memories.applyAdd(tx, { ...prepared, row })
+          return changedMemory({ memory_id: memoryId, version, ...toSimilarBody(added) })
         },
       }
     },

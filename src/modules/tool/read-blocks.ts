@@ -50,7 +50,7 @@ const readEntries = (body: string): Entries => {
     if (start === body.length) break
     const read = readLooseJson(body, start)
     if (!read.ok) return read
-    if (read.isMended) notes.add('loose_json')
+    for (const note of read.notes) notes.add(note)
     if (!Array.isArray(read.value)) notes.add('call_not_in_array')
     for (const entry of [read.value].flat()) entries.push(entry)
     at = read.end

@@ -47,7 +47,7 @@ const unpack = (given: unknown, violations: Violations): unknown => {
   if (given.trim() === '') return {}
   const read = readLooseJson(given)
   if (!read.ok || given.slice(read.end).trim() !== '' || !isJsonObject(read.value)) return given
-  if (read.isMended) violations.note('loose_json')
+  for (const note of read.notes) violations.note(note)
   return read.value
 }
 

@@ -1,13 +1,21 @@
 /**
  * Reads one JSON object or array out of a model's text. Besides JSON it takes what small models write instead and what can
- * only mean one thing: single quotes, True, False and None, a comma before a closing bracket, line breaks inside strings.
+ * only mean one thing: single quotes, True, False and None, a comma before a closing bracket, line breaks inside strings,
+ * backslashes that begin no escape (loose-strings.ts). A number that would not be kept as it is written is taken as text:
+ * `01234`, or an id of 19 digits.
  * It never adds what is missing: JSON that breaks off or lacks a bracket or quote is refused, since the rest of a call is
  * not ours to guess. One pass from left to right, each character looked at once; the nesting is bounded.
  */
+import { isExactNumber } from '../../shared/exact-numbers.ts'
+import { decodeString } from './loose-strings.ts'
+
 export const looseDepthMax = 40
 
+/** How the text departed from JSON, in the words of violations.ts. */
+export type LooseNote = 'loose_json' | 'bare_backslash' | 'number_as_text'
+
 export type LooseJson =
-  | { readonly ok: true; readonly value: unknown; readonly end: number; readonly isMended: boolean }
+  | { readonly ok: true; readonly value: unknown; readonly end: number; readonly notes: ReadonlySet<LooseNote> }
   /** `open_string`: the text ended inside a string, so that a longer text may be good. */
   | { readonly ok: false; readonly reason: 'open_string' | 'syntax' }
 
@@ -25,13 +33,13 @@ class LooseJsonError extends Error {
 const openString = new LooseJsonError('open_string')
 const syntaxFault = new LooseJsonError('syntax')
 
-type Cursor = { readonly text: string; at: number; depth: number; isMended: boolean }
+type Cursor = { readonly text: string; readonly notes: Set<LooseNote>; at: number; depth: number }
 
 const plainText = { '"': /[^"\\]*/y, "'": /[^'\\]*/y } as const
 const numberToken = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+const hasLeadingZero = /^-?0\d/
 const wordToken = /[A-Za-z]+/y
 const spaceToken = /\s*/y
-const hexToken = /[0-9a-fA-F]{4}/y
 
 const words: ReadonlyMap<string, boolean | null> = new Map([
   ['true', true],
@@ -40,17 +48,6 @@ const words: ReadonlyMap<string, boolean | null> = new Map([
   ['True', true],
   ['False', false],
   ['None', null],
-])
-
-const escapes: ReadonlyMap<string, string> = new Map([
-  ['n', '\n'],
-  ['t', '\t'],
-  ['r', '\r'],
-  ['b', '\b'],
-  ['f', '\f'],
-  ['/', '/'],
-  ['\\', '\\'],
-  ['"', '"'],
 ])
 
 const take = (cursor: Cursor, token: RegExp): string => {
@@ -71,45 +68,40 @@ const expectNext = (cursor: Cursor, character: string): void => {
   cursor.at += 1
 }
 
-const readEscape = (cursor: Cursor): string => {
-  const letter = cursor.text[cursor.at] ?? ''
-  if (letter === '') throw openString
-  cursor.at += 1
-  const hex = letter === 'u' ? take(cursor, hexToken) : ''
-  if (hex !== '') return String.fromCharCode(Number.parseInt(hex, 16))
-  const meant = escapes.get(letter)
-  if (meant === undefined) cursor.isMended = true
-  return meant ?? letter
-}
-
 const readString = (cursor: Cursor, quote: '"' | "'"): string => {
-  if (quote === "'") cursor.isMended = true
+  if (quote === "'") cursor.notes.add('loose_json')
   cursor.at += 1
-  const parts: string[] = []
+  const start = cursor.at
   for (;;) {
     const plain = take(cursor, plainText[quote])
-    if (/[\n\r\t]/.test(plain)) cursor.isMended = true
-    parts.push(plain)
+    if (/[\n\r\t]/.test(plain)) cursor.notes.add('loose_json')
     const stop = cursor.text[cursor.at]
-    if (stop === undefined) throw openString
-    cursor.at += 1
-    if (stop === quote) return parts.join('')
-    parts.push(readEscape(cursor))
+    if (stop === quote) break
+    // A backslash, and what it escapes.
+    cursor.at += 2
+    if (stop === undefined || cursor.at > cursor.text.length) throw openString
   }
+  const { text, notes } = decodeString(cursor.text.slice(start, cursor.at))
+  for (const note of notes) cursor.notes.add(note)
+  cursor.at += 1
+  return text
 }
 
 const readScalar = (cursor: Cursor): unknown => {
   const word = take(cursor, wordToken)
   const value = words.get(word)
   if (value !== undefined) {
-    if (word[0] === 'T' || word[0] === 'F' || word[0] === 'N') cursor.isMended = true
+    if (word[0] === 'T' || word[0] === 'F' || word[0] === 'N') cursor.notes.add('loose_json')
     return value
   }
   const digits = word === '' ? take(cursor, numberToken) : ''
-  const number = Number(digits)
-  if (digits === '' || !Number.isFinite(number)) throw syntaxFault
+  if (digits === '') throw syntaxFault
+  if (hasLeadingZero.test(digits) || !isExactNumber(digits)) {
+    cursor.notes.add('number_as_text')
+    return digits
+  }
   // No minus zero: it would not survive being written out.
-  return number + 0
+  return Number(digits) + 0
 }
 
 /** Reads what stands between brackets, with `readOne` for each part. */
@@ -122,7 +114,7 @@ const readParts = <T>(cursor: Cursor, { close, readOne }: { close: string; readO
     parts.push(readOne())
     if (peek(cursor) === close) break
     expectNext(cursor, ',')
-    if (peek(cursor) === close) cursor.isMended = true
+    if (peek(cursor) === close) cursor.notes.add('loose_json')
   }
   cursor.at += 1
   cursor.depth -= 1
@@ -148,10 +140,10 @@ const readValue = (cursor: Cursor): unknown => {
 
 /** The value that begins at `start`, and where it ends. Never throws. */
 export const readLooseJson = (text: string, start = 0): LooseJson => {
-  const cursor: Cursor = { text, at: start, depth: 0, isMended: false }
+  const cursor: Cursor = { text, notes: new Set(), at: start, depth: 0 }
   try {
     const value = readValue(cursor)
-    return { ok: true, value, end: cursor.at, isMended: cursor.isMended }
+    return { ok: true, value, end: cursor.at, notes: cursor.notes }
   } catch (error) {
     if (error instanceof LooseJsonError) return { ok: false, reason: error.reason }
     throw error

@@ -10,6 +10,7 @@ import { isBlank } from '../../shared/blank-text.ts'
 import type { FieldError } from '../../shared/errors.ts'
 import { findUnsafeText, isJsonObject, jsonPointer } from '../../shared/json-limits.ts'
 import { metadataErrors } from '../../shared/metadata.ts'
+import { readJson } from '../../shared/read-json.ts'
 import { contentCharactersMax } from '../memory/memory-input.ts'
 import { toolDefinitions, toolKeys } from './tool-definitions.ts'
 import { type ToolArguments, type ToolKey, toolParameters, topKMax } from './tool-parameters.ts'
@@ -31,7 +32,7 @@ const expectations: Readonly<Record<string, string>> = {
   criteria: text,
   memory_type: 'must be text of 1 to 128 characters that is not blank',
   memory_id: 'must be the memory_id that an earlier Add_memory or Retrieve_memory gave',
-  metadata: 'must be a JSON object',
+  metadata: 'must be a JSON object, with numbers of more than 15 digits as text',
   metadata_filter: 'must be a JSON object of labels and the values they must equal',
   confirmation: 'must be true: a deletion cannot be undone. Call again with "confirmation": true to delete the memory',
   top_k: `must be a whole number from 1 to ${topKMax}`,
@@ -110,13 +111,8 @@ export const parseToolArguments = <Key extends ToolKey>(key: Key, raw: unknown):
 }
 
 const jsonObjectIn = (value: unknown): unknown => {
-  if (typeof value !== 'string') return value
-  try {
-    const parsed: unknown = JSON.parse(value)
-    return isJsonObject(parsed) ? parsed : value
-  } catch {
-    return value
-  }
+  const read = typeof value === 'string' ? readJson(value) : null
+  return read?.ok && isJsonObject(read.value) ? read.value : value
 }
 
 const mendField = (name: string, value: unknown): unknown => {

@@ -1,11 +1,12 @@
 import { Type } from 'typebox'
+import { anyObject } from '../../shared/schema.ts'
 import { toolKeys } from './tool-definitions.ts'
 
 export const toolAnswerSchema = Type.Object(
   {
     tool: Type.Union(toolKeys.map((key) => Type.Literal(key))),
     step_id: Type.String(),
-    result: Type.Record(Type.String(), Type.Unknown()),
+    result: anyObject(),
     context: Type.Ref('ContextMeasure'),
     degraded: Type.Array(Type.String(), {
       description:
@@ -68,10 +69,7 @@ export const stepAnswerSchema = Type.Object(
   { $id: 'StepAnswer' },
 )
 
-export const toolListSchema = Type.Object(
-  { tools: Type.Array(Type.Record(Type.String(), Type.Unknown())) },
-  { $id: 'ToolList' },
-)
+export const toolListSchema = Type.Object({ tools: Type.Array(anyObject()) }, { $id: 'ToolList' })
 
 export const toolComponents = [
   toolAnswerSchema,

@@ -22,6 +22,9 @@ export const violationDetails = {
   malformed_json:
     'The <tool_call> is not valid JSON, so no call of it ran. Write [{"name": "…", "arguments": {…}}] and nothing else.',
   loose_json: 'The JSON was mended. Use double quotes, true, false and null, and no comma before a closing bracket.',
+  bare_backslash: 'A backslash that begins no JSON escape was kept as it stands. Write two of them for one.',
+  number_as_text:
+    'A number that JSON cannot keep as it was written, such as 01234 or one of many digits, was taken as text. Put it in quotes.',
   text_around_json: 'Text around the JSON in <tool_call> was ignored.',
   call_not_in_array: 'The calls in <tool_call> were not in an array. Write [{…}, {…}].',
   malformed_call: 'An entry is not a call and was left out. A call is {"name": "…", "arguments": {…}}.',

@@ -1,9 +1,9 @@
 import { type Static, type TSchema, Type } from 'typebox'
-import { refTo } from '../../shared/schema.ts'
+import { anyObject, refTo } from '../../shared/schema.ts'
 
 const momentSchema = Type.String({ format: 'date-time' })
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-const recordSchema = Type.Record(Type.String(), Type.Unknown())
+const recordSchema = anyObject()
 const partsSchema = Type.Record(Type.String(), Type.Number(), { description: 'What the value was made of, by name.' })
 const idsSchema = Type.Array(Type.Integer())
 

@@ -12,6 +12,7 @@ const makeRow = (changes: Partial<IndexableRow>): IndexableRow => ({
   source_id: 'chat',
   source_position: 3,
   occurred_at: null,
+  occurred_offset_minutes: null,
   expires_at: null,
   embedding: null,
   error: null,

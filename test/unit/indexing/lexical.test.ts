@@ -129,6 +129,15 @@ describe('lexicalTextOf', () => {
     expect(analyzeText(text)).toEqual([...analyzeText('8 May 2023'), ...analyzeText('We met.')])
   })
 
+  it('names the day of the clock that the moment was read from', () => {
+    const text = (occurredAt: string, occurredOffsetMinutes: number | null) =>
+      lexicalTextOf({ content: 'Dinner.', occurredAt, occurredOffsetMinutes })
+    expect(text('2024-03-14T15:30:00.000Z', 540)).toBe('15 March 2024\nDinner.')
+    expect(text('2024-01-01T03:00:00.000Z', -300)).toBe('31 December 2023\nDinner.')
+    expect(text('2024-03-14T15:30:00.000Z', null)).toBe('14 March 2024\nDinner.')
+    expect(text('0024-05-01T12:00:00.000Z', 0)).toBe('1 May 24\nDinner.')
+  })
+
   it('is the content alone when there is no date', () => {
     expect(lexicalTextOf({ content: 'We met.', occurredAt: null })).toBe('We met.')
     expect(lexicalTextOf({ content: 'We met.', occurredAt: 'someday' })).toBe('We met.')
