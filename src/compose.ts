@@ -4,7 +4,7 @@ import { type AgentService, createAgentService } from './modules/agent/agent.ser
 import { type ChatService, createChatService } from './modules/chat/chat.service.ts'
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
-import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
+import { extractSteps } from './modules/context/summarize-extractively.ts'
 import { createModelSummarizer } from './modules/context/summarize-with-model.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
 import { createIndexKeeper, type IndexKeeper } from './modules/indexing/index-keeper.ts'
@@ -36,6 +36,7 @@ import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import type { Clock } from './shared/clock.ts'
 import type { CreateId } from './shared/ids.ts'
+import { inSlices } from './shared/yielding.ts'
 
 /** Ports with a driver behind each, and what else the world outside gives. */
 export type Parts = {
@@ -108,8 +109,8 @@ const summarizerOf = (
 
 const extractive =
   ({ countText }: Tokenizer): Summarize =>
-  async (messages, { maxTokens, style }) => ({
-    text: summarizeExtractively({ messages, tokensMax: maxTokens, countText, style }),
+  async (quotables, { maxTokens, style, caller }) => ({
+    text: await inSlices(extractSteps(quotables, { tokensMax: maxTokens, countText, style }), caller.signal),
     writtenBy: 'extractive',
   })
 
