@@ -17,7 +17,8 @@ const runNext = (): void => {
   if (line.length > 0) setImmediate(runNext)
 }
 
-const turn = (): Promise<void> =>
+/** Others have their turn: for between two pieces of work that nobody can cut. */
+export const turn = (): Promise<void> =>
   new Promise((resolve) => {
     line.push(resolve)
     if (line.length === 1) setImmediate(runNext)
@@ -61,10 +62,6 @@ export function* mapSteps<Item, Result>(
 export const createPauses = (signal?: AbortSignal) => {
   let endMs = performance.now() + sliceMs
   return {
-    /** To call after a wait, which was a turn of others already. */
-    begin: (): void => {
-      endMs = performance.now() + sliceMs
-    },
     pause: async (): Promise<void> => {
       if (performance.now() < endMs) return
       await turn()

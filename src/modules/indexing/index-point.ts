@@ -1,5 +1,6 @@
 /** How a memory's row becomes a point of the index. Pure, so that a rebuilt index equals the one that was lost. */
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import { facetsOf } from './facets.ts'
 import type { IndexableRow } from './index.repository.ts'
 import { lexicalTextOf, sparseVectorOf } from './lexical.ts'
@@ -27,12 +28,24 @@ const sourceOf = (row: IndexableRow): SourcePosition | null => {
   return { sourceId: row.source_id, position: row.source_position, ...(asks ? { asks } : {}) }
 }
 
-export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): IndexPoint => ({
+/** The point with this content's vectors and facets, or as much of them as somebody looks at. */
+export const pointWith = (row: IndexableRow, parts: Pick<IndexPoint, 'dense' | 'sparse' | 'facets'>): IndexPoint => ({
   memoryId: row.memory_id,
   revision: row.revision,
-  dense,
-  sparse: sparseVectorOf(lexicalTextOf({ content: row.content, occurredAt: row.occurred_at })),
-  facets: facetsOf(row.metadata, row.memory_type),
+  ...parts,
   source: sourceOf(row),
   expiresAtMs: row.expires_at === null ? null : Date.parse(row.expires_at),
 })
+
+export const textOfRow = (row: IndexableRow): string =>
+  lexicalTextOf({ content: row.content, occurredAt: row.occurred_at })
+
+export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): IndexPoint =>
+  pointWith(row, { dense, sparse: sparseVectorOf(textOfRow(row)), facets: facetsOf(row.metadata, row.memory_type) })
+
+/** With the vectors that the rows hold; in slices, since a full page of long texts takes seconds. */
+export const indexPointsOf = (rows: readonly IndexableRow[], signal?: AbortSignal): Promise<readonly IndexPoint[]> =>
+  inSlices(
+    mapSteps(rows, (row) => indexPointOf(row, row.embedding === null ? null : decodeVector(row.embedding))),
+    signal,
+  )

@@ -13,11 +13,12 @@ import type { Logger } from 'pino'
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import { embedRows } from './embed-rows.ts'
 import { giveLeaseBack } from './give-lease-back.ts'
 import { readChangedMemories, readRemovedIds, readUnembedded } from './index.repository.ts'
 import { type AgentLease, advanceClock, type IndexPhase, leaseAgent, readClock } from './index-lease.repository.ts'
-import { decodeVector, encodeVector, indexPointOf } from './index-point.ts'
+import { encodeVector, indexPointOf, indexPointsOf } from './index-point.ts'
 import {
   beginPublication,
   forgetRemovals,
@@ -90,9 +91,7 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     const { tenantId, agentId, spaceId } = lease
     const read = await readWords(lease)
     if (read === null) return
-    const points = read.rows.map((row) =>
-      indexPointOf(row, row.embedding === null ? null : decodeVector(row.embedding)),
-    )
+    const points = await indexPointsOf(read.rows, stopped.signal)
     if (read.removed.length > 0) await vectorIndex.remove(tenantId, spaceId, read.removed, { signal: callSignal() })
     if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: callSignal() })
     const words = points.map(({ memoryId, revision, sparse }) => ({
@@ -138,10 +137,11 @@ export const createIndexer = ({ database, vectorIndex, embedder, logger, pollMs,
     if (read === null) return
     const rows = read.rows.filter((row) => row.revision <= read.indexedRevision)
     const embedded = rows.length === 0 ? [] : await embedRows(rows, { embedder, createSignal: callSignal })
-    const points = rows.flatMap((row, at) => {
+    const pointsOf = mapSteps(rows, (row, at) => {
       const vector = embedded[at]
       return vector instanceof Float32Array ? [indexPointOf(row, vector)] : []
     })
+    const points = (await inSlices(pointsOf, stopped.signal)).flat()
     if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: callSignal() })
     const vectors = rows.map((row, at): PublishedVector => {
       const vector = embedded[at]

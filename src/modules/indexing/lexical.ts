@@ -138,13 +138,21 @@ function termWeight(count: number, length: number): number {
 
 /** The memory's side: tf (k1 + 1) / (tf + k1 (1 - b + b length / reference)) for each distinct term. */
 export function sparseVectorOf(text: string): SparseVector {
+  return sparsePartOf(text, null).vector
+}
+
+/** Of `sparseVectorOf` the terms that are wanted, null for all; and how many terms the text has, each as often as it occurs. */
+export function sparsePartOf(
+  text: string,
+  wanted: ReadonlySet<number> | null,
+): { readonly vector: SparseVector; readonly length: number } {
   const terms = analyzeText(text)
   const counts = new Map<number, number>()
   for (const term of terms) {
     const termId = termIdOf(term)
-    counts.set(termId, (counts.get(termId) ?? 0) + 1)
+    if (wanted?.has(termId) !== false) counts.set(termId, (counts.get(termId) ?? 0) + 1)
   }
-  return vectorOf(counts, (count) => termWeight(count, terms.length))
+  return { vector: vectorOf(counts, (count) => termWeight(count, terms.length)), length: terms.length }
 }
 
 /** Distinct ids of the text's terms: what the counts are to be looked up for before a query's vector can be built. */

@@ -8,6 +8,7 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
 import { createGroupCommit } from './group-commit.ts'
@@ -142,7 +143,8 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
       caller: Caller,
       { agentId, memories }: { agentId: string; memories: readonly (NewMemory | AppError)[] },
     ): Promise<readonly BatchResult[]> => {
-      const prepared = memories.map((memory) => rowOrProblem(caller, agentId, memory))
+      const toRow = (memory: NewMemory | AppError) => rowOrProblem(caller, agentId, memory)
+      const prepared = await inSlices(mapSteps(memories, toRow), caller.signal)
       const rows = prepared.flatMap((row) => (isAppError(row) ? [] : [row]))
       const stored = await idempotency.runOnce<readonly AddedMemory[]>(caller, {
         agentId,

@@ -22,6 +22,8 @@ import type { NewMemoryRow } from './memory-row.ts'
 import type { NewMemory } from './memory-types.ts'
 
 const chunkSize = 500
+/** Of contents and metadata: what one statement carries is written out, sent and parsed in one piece each. */
+const chunkBytesMax = 2 * 1_048_576
 const rejectedMax = 1_000
 
 export type ImportedMemory = NewMemory & {
@@ -131,6 +133,7 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
   return async (caller, agentId, lines) => {
     const { create, reject, result } = createTally()
     let chunk: Row[] = []
+    let chunkBytes = 0
     let doneLine = 0
     const flush = async (): Promise<void> => {
       if (chunk.length === 0) return
@@ -145,17 +148,20 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
       }
       doneLine = chunk.at(-1)?.line ?? doneLine
       chunk = []
+      chunkBytes = 0
     }
     try {
       for await (const { line, memory } of lines) {
         try {
           if (isAppError(memory)) throw memory
-          chunk.push({ line, row: rowOf(caller, memory, { agentId, line }) })
+          const row = rowOf(caller, memory, { agentId, line })
+          chunk.push({ line, row })
+          chunkBytes += bytesOf(row)
         } catch (error) {
           if (!isAppError(error)) throw error
           reject(line, error)
         }
-        if (chunk.length >= chunkSize) await flush()
+        if (chunk.length >= chunkSize || chunkBytes >= chunkBytesMax) await flush()
       }
       await flush()
     } catch (error) {
