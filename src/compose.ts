@@ -108,9 +108,9 @@ const summarizerOf = (
 }
 
 const extractive =
-  ({ countText }: Tokenizer): Summarize =>
+  ({ countText, prepare }: Tokenizer): Summarize =>
   async (quotables, { maxTokens, style, caller }) => ({
-    text: await inSlices(extractSteps(quotables, { tokensMax: maxTokens, countText, style }), caller.signal),
+    text: await inSlices(extractSteps(quotables, { tokensMax: maxTokens, countText, prepare, style }), caller.signal),
     writtenBy: 'extractive',
   })
 

@@ -43,7 +43,7 @@ export const keepsJsonBounds = (bytes: Buffer, { valuesMax, containersMax, names
     else if (mark === openBracket || mark === openBrace) {
       containers += 1
       values += 1
-    } else if (mark === colon) names.add(bytes.latin1Slice(string.start, string.end))
+    } else if (mark === colon) names.add(bytes.toString('latin1', string.start, string.end))
     else continue
     if (values > valuesMax || containers > containersMax || names.size > namesMax) return false
   }

@@ -12,6 +12,7 @@ import type { EditPlan, Refusal, Span, SummaryWriter } from './context-types.ts'
 import { droppedSteps } from './facts-of.ts'
 import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary.ts'
 import { type Quotable, quotableSteps } from './quotable-text.ts'
+import { renderContent } from './render-context.ts'
 import type { SummaryStyle } from './summarize-extractively.ts'
 
 export type WrittenSummary = { readonly text: string; readonly writtenBy: SummaryWriter }
@@ -60,6 +61,7 @@ export const createSummaryPreparation = ({
     const maxTokens = Math.min(wanted, summaryTokensMax(selected, tokenizer.countMessage))
     const quotables = await inSlices(quotableSteps(selected.messages), caller.signal)
     const written = await summarize(quotables, { maxTokens, style, caller })
+    await inSlices(tokenizer.prepare([renderContent({ kind: 'summary', content: written.text.trim() })]), caller.signal)
     const quoted = quotables.flatMap(({ pieces }) => pieces)
     const dropped = droppedSteps(quoted, { summary: written.text, max: droppedFactsMax })
     const planned = planSummary(context, {

@@ -56,7 +56,12 @@ const headerOf = (messages: readonly SummarizableMessage[]): string => {
   return `Summary of ${messages.length} message${messages.length === 1 ? '' : 's'} (${range})`
 }
 
-type Limit = { readonly tokensMax: number; readonly countText: (text: string) => number }
+type Limit = {
+  readonly tokensMax: number
+  readonly countText: (text: string) => number
+  /** As a tokenizer has it. */
+  readonly prepare?: (texts: readonly string[]) => Steps<void>
+}
 
 /** More fresh facts than these make a sentence no better. */
 const freshFactsMax = 3
@@ -134,7 +139,7 @@ const firstThatFits = (texts: readonly string[], { tokensMax, countText }: Limit
  */
 export function* extractSteps(
   quotables: readonly Quotable[],
-  { tokensMax, countText, style = 'bullets' }: Limit & { readonly style?: SummaryStyle },
+  { tokensMax, countText, prepare, style = 'bullets' }: Limit & { readonly style?: SummaryStyle },
 ): Steps<string> {
   const messages = quotables.map(({ message }) => message)
   if (messages.length === 0) return ''
@@ -153,6 +158,7 @@ export function* extractSteps(
   while (chosen.length > 0) {
     const inOrder = [...chosen].sort((one, other) => one.order - other.order)
     const text = [header, ...writers[style](inOrder), ...note].join('\n')
+    if (prepare !== undefined) yield* prepare([text])
     if (countText(text) <= tokensMax) return text
     chosen = chosen.slice(0, -1)
     yield

@@ -4,6 +4,7 @@
  */
 import type { ChatReply, LanguageModel } from '../../ports/language-model.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { Summarize } from './prepare-summary.ts'
 import type { Quotable } from './quotable-text.ts'
 
@@ -56,6 +57,7 @@ export const createModelSummarizer =
         { signal: AbortSignal.any([caller.signal, AbortSignal.timeout(timeoutMs)]) },
       )
       const text = textOf(reply)
+      await inSlices(tokenizer.prepare([text]), caller.signal)
       if (text !== '' && tokenizer.countText(text) <= maxTokens) return { text, writtenBy: 'model' }
     } catch (error) {
       if (caller.signal.aborted) throw error

@@ -91,6 +91,7 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     caller: Caller,
     { agentId, memory }: { agentId: string; memory: NewMemory },
   ): Promise<PreparedAddition> => {
+    await inSlices(tokenizer.prepare([memory.content]), caller.signal)
     const row = rowOf(caller, agentId, memory)
     const [similar] = await Promise.all([findDuplicate(caller, agentId, memory.content), reserve(caller, [row])])
     return { row, similar }
@@ -143,6 +144,8 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
       caller: Caller,
       { agentId, memories }: { agentId: string; memories: readonly (NewMemory | AppError)[] },
     ): Promise<readonly BatchResult[]> => {
+      const contents = memories.flatMap((memory) => (isAppError(memory) ? [] : [memory.content]))
+      await inSlices(tokenizer.prepare(contents), caller.signal)
       const toRow = (memory: NewMemory | AppError) => rowOrProblem(caller, agentId, memory)
       const prepared = await inSlices(mapSteps(memories, toRow), caller.signal)
       const rows = prepared.flatMap((row) => (isAppError(row) ? [] : [row]))

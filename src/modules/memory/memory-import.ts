@@ -14,6 +14,7 @@ import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { canonicalJson } from '../../shared/json-limits.ts'
 import { toUtc } from '../../shared/moment.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { QuotaGuard } from '../tenant/quota.ts'
 import { importBrokeOff, memoryInvalid } from './memory.errors.ts'
 import { bytesOf, newMemoryRow } from './memory-input.ts'
@@ -154,6 +155,7 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
       for await (const { line, memory } of lines) {
         try {
           if (isAppError(memory)) throw memory
+          await inSlices(tokenizer.prepare([memory.content]), caller.signal)
           const row = rowOf(caller, memory, { agentId, line })
           chunk.push({ line, row })
           chunkBytes += bytesOf(row)
