@@ -6,10 +6,11 @@
  */
 import { createHash } from 'node:crypto'
 import type { Caller } from '../../shared/caller.ts'
+import { inSlices, type Steps } from '../../shared/yielding.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
 import { createToolCall, type ToolCallOptions } from './call-tool.ts'
-import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
-import { type ParsedStep, parseModelOutput } from './parse-output.ts'
+import { openAiCallSteps } from './parse-openai-calls.ts'
+import { outputSteps, type ParsedStep } from './parse-output.ts'
 import { assistantMessage, createTurnRunner } from './run-turn.ts'
 import { outputMissing } from './tool.errors.ts'
 import type { StepAnswer } from './tool-answers.ts'
@@ -28,11 +29,11 @@ export type ToolService = ReturnType<typeof createToolService>
 const stepIdOf = (sessionId: string, key: string): string =>
   `stp_${createHash('sha256').update(`${sessionId}\n${key}`).digest('hex').slice(0, 32)}`
 
-const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedStep => {
+const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): Steps<ParsedStep> => {
   if ((output === undefined) === (toolCalls === undefined)) throw outputMissing()
   return output === undefined
-    ? parseOpenAiToolCalls(toolCalls)
-    : parseModelOutput(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
+    ? openAiCallSteps(toolCalls)
+    : outputSteps(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
 }
 
 export const createToolService = (options: ToolCallOptions) => {
@@ -51,7 +52,7 @@ export const createToolService = (options: ToolCallOptions) => {
     const { agentId } = await contexts.readSession(caller, sessionId)
     const key = caller.idempotency?.key
     const stepId = key === undefined ? createId('stp') : stepIdOf(sessionId, key)
-    const parsed = readOutput(output, stepId)
+    const parsed = await inSlices(readOutput(output, stepId), caller.signal)
     const isAppended = append && (parsed.answer !== null || parsed.calls.length > 0)
     return idempotency.runOnce<StepAnswer>(caller, {
       agentId,
