@@ -5,7 +5,7 @@ import { createRetention } from './modules/agent/retention.ts'
 import { type ChatService, createChatService } from './modules/chat/chat.service.ts'
 import { type ContextService, createContextService } from './modules/context/context.service.ts'
 import type { Summarize } from './modules/context/prepare-summary.ts'
-import { summarizeExtractively } from './modules/context/summarize-extractively.ts'
+import { extractSteps } from './modules/context/summarize-extractively.ts'
 import { createModelSummarizer } from './modules/context/summarize-with-model.ts'
 import { createIdempotency } from './modules/idempotency/idempotency.service.ts'
 import { createIndexKeeper, type IndexKeeper } from './modules/indexing/index-keeper.ts'
@@ -38,6 +38,7 @@ import type { Tokenizer } from './ports/tokenizer.ts'
 import type { VectorIndex } from './ports/vector-index.ts'
 import type { Clock } from './shared/clock.ts'
 import type { CreateId } from './shared/ids.ts'
+import { inSlices } from './shared/yielding.ts'
 
 /** Ports with a driver behind each, and what else the world outside gives. */
 export type Parts = {
@@ -112,9 +113,9 @@ const summarizerOf = (
 }
 
 const extractive =
-  ({ countText }: Tokenizer): Summarize =>
-  async (messages, { maxTokens, style }) => ({
-    text: summarizeExtractively({ messages, tokensMax: maxTokens, countText, style }),
+  ({ countText, prepare }: Tokenizer): Summarize =>
+  async (quotables, { maxTokens, style, caller }) => ({
+    text: await inSlices(extractSteps(quotables, { tokensMax: maxTokens, countText, prepare, style }), caller.signal),
     writtenBy: 'extractive',
   })
 

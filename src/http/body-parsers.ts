@@ -4,10 +4,13 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { type JsonBounds, keepsJsonBounds } from '../shared/json-bounds.ts'
 import { findUnsafeText } from '../shared/json-limits.ts'
 import { readJson } from '../shared/read-json.ts'
+import { turn } from '../shared/yielding.ts'
 import {
   malformedJson,
+  tooManyValues,
   unexpectedBody,
   unknownParameters,
   unsafeText,
@@ -26,10 +29,22 @@ const bodySchemaOf = ({ routeOptions }: FastifyRequest): BodySchema | undefined 
 const acceptedTypesOf = (request: FastifyRequest): readonly string[] =>
   Object.keys(bodySchemaOf(request)?.content ?? { [json]: null })
 
-const parseJson = (bytes: Buffer): unknown => {
+/**
+ * What a body may hold, of each request: with more, parsing and checking it would keep all others waiting. 500 memories
+ * with 300 labels each fit.
+ */
+const bodyBounds: JsonBounds = { valuesMax: 200_000, containersMax: 50_000, namesMax: 10_000 }
+/** Of a larger body each step takes long enough for others to have their turn before the next. */
+const largeBodyBytes = 262_144
+
+const parseJson = async (bytes: Buffer): Promise<unknown> => {
   if (bytes.length === 0) return null
   if (!isUtf8(bytes)) throw malformedJson('it is not UTF-8')
+  if (!keepsJsonBounds(bytes, bodyBounds)) throw tooManyValues()
+  const isLarge = bytes.length > largeBodyBytes
+  if (isLarge) await turn()
   const read = readJson(bytes.toString('utf8'))
+  if (isLarge) await turn()
   if (read.ok) return read.value
   throw read.fault === null ? malformedJson('its syntax is wrong') : unsafeText(read.fault)
 }

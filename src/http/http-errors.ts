@@ -105,6 +105,12 @@ const tooLarge = refuse(
   'The body is too large. Send less at once, or stream it where the operation takes application/x-ndjson.',
 )
 
+export const tooManyValues = refuse(
+  'request.too_large',
+  413,
+  'The body holds too many values: at most 200,000 in all, 50,000 objects and arrays, and 10,000 different names. Send less at once, or stream it where the operation takes application/x-ndjson.',
+)
+
 export const unsupportedMediaType = refuse(
   'request.unsupported_media_type',
   415,

@@ -103,7 +103,10 @@ export const depthOf = (value: unknown): number => {
   let depth = 0
   while (level.length > 0) {
     depth += 1
-    level = level.flatMap((node) => Object.values(node).filter(isContainer))
+    const next: object[] = []
+    for (const node of level)
+      for (const child of Array.isArray(node) ? node : Object.values(node)) if (isContainer(child)) next.push(child)
+    level = next
   }
   return depth
 }
@@ -117,9 +120,13 @@ export const byteLengthOfJson = (value: unknown): number => Buffer.byteLength(JS
  */
 export const canonicalJson = (value: unknown): string => {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (typeof value === 'number' && Number.isFinite(value)) return String(value)
   if (!isContainer(value)) return JSON.stringify(value) ?? 'null'
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${members.map(([key, member]) => `${JSON.stringify(key)}:${canonicalJson(member)}`).join(',')}}`
+  const members = value as Readonly<Record<string, unknown>>
+  const keys = Object.keys(value).filter((key) => members[key] !== undefined)
+  // Without a function, strings are sorted by their UTF-16 code units.
+  return `{${keys
+    .sort()
+    .map((key) => `${JSON.stringify(key)}:${canonicalJson(members[key])}`)
+    .join(',')}}`
 }

@@ -44,6 +44,7 @@ const estimateText = (text: string): number => {
 export const createEstimatingTokenizer = (): Tokenizer => ({
   source: 'estimate',
   name: 'estimate',
+  prepare: function* () {},
   countText: estimateText,
   countMessage: (message) => countChatMessage(message, estimateText),
 })

@@ -12,6 +12,7 @@ import { basename, dirname, join } from 'node:path'
 import { Tokenizer as VocabularyTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import { AppError } from '../../shared/errors.ts'
+import type { Steps } from '../../shared/yielding.ts'
 import { countChatMessage } from './message-tokens.ts'
 
 const pieceCharsMax = 4_096
@@ -66,6 +67,14 @@ const pieceEnd = (text: string, start: number): number => {
   return /[\uD800-\uDBFF]/.test(text.charAt(limit - 1)) ? limit - 1 : limit
 }
 
+function* piecesOf(text: string): Generator<string> {
+  for (let start = 0; start < text.length; ) {
+    const end = pieceEnd(text, start)
+    yield text.slice(start, end)
+    start = end
+  }
+}
+
 /** Counts by piece, the least recently used forgotten first. */
 const createCounter = (countPiece: (piece: string) => number): ((piece: string) => number) => {
   const counts = new Map<string, number>()
@@ -92,16 +101,20 @@ export const createFileTokenizer = async ({
   const countPiece = createCounter((piece) => vocabulary.encode(piece, { add_special_tokens: false }).ids.length)
   const countText = (text: string): number => {
     let sum = 0
-    for (let start = 0; start < text.length; ) {
-      const end = pieceEnd(text, start)
-      sum += countPiece(text.slice(start, end))
-      start = end
-    }
+    for (const piece of piecesOf(text)) sum += countPiece(piece)
     return sum
+  }
+  function* prepare(texts: readonly string[]): Steps<void> {
+    for (const text of texts)
+      for (const piece of piecesOf(text)) {
+        countPiece(piece)
+        yield
+      }
   }
   return {
     source: 'tokenizer',
     name: basename(dirname(path)) || 'tokenizer.json',
+    prepare,
     countText,
     countMessage: (message) => countChatMessage(message, countText),
   }

@@ -11,6 +11,7 @@
  */
 import type { IndexPoint, VectorIndex } from '../../ports/vector-index.ts'
 import type { Clock } from '../../shared/clock.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import { searchExactly } from './exact-search.ts'
 import { createExactSpace, type ExactSpace } from './exact-space.ts'
 import { ensureDimensions, vectorIndexUnavailable } from './vector-index-errors.ts'
@@ -129,8 +130,9 @@ export const createExactIndex = (options: ExactIndexOptions): VectorIndex => {
         restarts += 1
         continue
       }
-      for (const memoryId of changes.removedMemoryIds) held.space.remove(memoryId)
-      for (const point of changes.points) held.space.upsert(point)
+      const { space } = held
+      await inSlices(mapSteps(changes.removedMemoryIds, space.remove), signal)
+      await inSlices(mapSteps(changes.points, space.upsert), signal)
       held.cursor = changes.cursor
       if (!changes.more) return
     }

@@ -8,6 +8,7 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import { sessionClosed } from '../session/session.errors.ts'
 import { advanceContext, findSession, type StoredSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session-access.ts'
@@ -78,6 +79,19 @@ const ensureExpected = (session: StoredSession, expected: ExpectedContext): void
     throw contextVersionMismatch(session.context.version)
 }
 
+/** Does the long part of counting the messages' tokens, with turns for others. */
+export const prepareCounts = (
+  tokenizer: Tokenizer,
+  messages: readonly Pick<NewMessage, 'content' | 'toolCalls'>[],
+  signal?: AbortSignal,
+): Promise<void> => {
+  const texts = messages.flatMap(({ content, toolCalls }) => [
+    content,
+    ...(toolCalls ?? []).map((call) => call.function.arguments),
+  ])
+  return inSlices(tokenizer.prepare(texts), signal)
+}
+
 export const createContextStore = (options: ContextStoreOptions) => {
   const { database, tokenizer, createId, runUnit, contextBytesMax } = options
   const readSession = async (caller: Caller, sessionId: string): Promise<StoredSession> =>
@@ -146,6 +160,8 @@ export const createContextStore = (options: ContextStoreOptions) => {
     messages: readonly NewMessage[],
   ): Promise<Appended> => {
     const context = await readForAppend(tx, session, messages)
+    // Done before by whoever could, since a transaction is no place for it; then this costs nothing.
+    await prepareCounts(tokenizer, messages)
     const planned = planAppend(context, { messages, countTokens: tokenizer.countMessage, createId })
     if (planned.outcome === 'refused') throw refused(planned)
     const { sessionId } = session

@@ -16,7 +16,7 @@ import type { RunUnit } from '../session/units.ts'
 import { messageNotFound, messageNotInContext } from './context.errors.ts'
 import { findMessages, listLatestMessages, listMessages, type StoredMessage, setPinned } from './context.repository.ts'
 import { createContextEdits } from './context-edits.ts'
-import { type Appended, createContextStore, type ExpectedContext } from './context-store.ts'
+import { type Appended, createContextStore, type ExpectedContext, prepareCounts } from './context-store.ts'
 import type { NewMessage } from './plan-append.ts'
 import { createSummaryPreparation, type Summarize } from './prepare-summary.ts'
 
@@ -75,6 +75,7 @@ export const createContextService = ({
       }: { sessionId: string; messages: readonly NewMessage[]; expected: ExpectedContext },
     ): Promise<AppendAnswer> => {
       const before = await readSession(caller, sessionId)
+      await prepareCounts(tokenizer, messages, caller.signal)
       const appended = await idempotency.runOnce<Appended>(caller, {
         agentId: before.agentId,
         operation: async (commit, amend) => {

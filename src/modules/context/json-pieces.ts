@@ -26,7 +26,10 @@ const wordsOfKey = (key: string): string =>
     .replace(/[_-]+/g, ' ')
     .trim()
 
-const isMachineKey = (key: string): boolean => machineKeys.has(wordsOfKey(key).toLowerCase().split(' ').at(-1) ?? '')
+const isMachineKey = (key: string): boolean => {
+  const words = wordsOfKey(key).toLowerCase()
+  return machineKeys.has(words.slice(words.lastIndexOf(' ') + 1))
+}
 
 /** The text of a value that has no parts; null: nothing to read. */
 const textOf = (value: unknown): string | null => {
@@ -98,13 +101,15 @@ const bareWords: ReadonlyMap<string, boolean> = new Map([
 ])
 
 /** The fields that are whole in JSON that breaks off or is another language's. */
-export const brokenJsonPieces = (text: string): readonly string[] =>
-  Array.from(text.matchAll(brokenField), ([, , key = '', , quoted, bare = '']) => {
+export const brokenJsonPieces = (text: string): readonly string[] => {
+  const pieces: string[] = []
+  for (const [, , key = '', , quoted, bare = ''] of text.matchAll(brokenField)) {
+    if (pieces.length === piecesMax) break
     const value = textOf(quoted?.replace(/\\n/g, ' ').replace(/\\(.)/g, '$1') ?? bareWords.get(bare) ?? bare)
-    return isMachineKey(key) || value === null ? '' : `${wordsOfKey(key)}: ${value}`
-  })
-    .filter((piece) => piece !== '')
-    .slice(0, piecesMax)
+    if (value !== null && !isMachineKey(key)) pieces.push(`${wordsOfKey(key)}: ${value}`)
+  }
+  return pieces
+}
 
 export type JsonInText = {
   readonly before: string

@@ -8,7 +8,7 @@ import type { Context, ContextMessage, CountTokens, MessageRole, MessageToolCall
 import { refuse } from './context-types.ts'
 import { sumTokens } from './edit-cost.ts'
 import { memoriesShownBy } from './shown-memories.ts'
-import { isOpenCall } from './tool-units.ts'
+import { createOpenCalls } from './tool-units.ts'
 
 export type NewMessage = {
   readonly role: MessageRole
@@ -55,15 +55,22 @@ export const planAppend = (
   }: { readonly messages: readonly NewMessage[]; readonly countTokens: CountTokens; readonly createId: CreateId },
 ): AppendPlan | Refusal => {
   const added: ContextMessage[] = []
+  const calls = createOpenCalls(context.messages)
   for (const [index, draft] of messages.entries()) {
     const answers = draft.role === 'tool' ? (draft.toolCallId ?? '') : null
-    if (answers !== null && !isOpenCall([...context.messages, ...added], answers)) {
+    if (answers !== null && !calls.isOpen(answers)) {
       return refuse(
         'context.orphan_tool_result',
         `Message ${index} is a tool result, and the context holds no open tool call with its tool_call_id. Append the assistant message with that call first.`,
       )
     }
-    added.push(toMessage(draft, { messageId: createId('msg'), sequence: context.nextSequence + index, countTokens }))
+    const message = toMessage(draft, {
+      messageId: createId('msg'),
+      sequence: context.nextSequence + index,
+      countTokens,
+    })
+    added.push(message)
+    calls.add(message)
   }
   return { outcome: 'append', added, tokensAfter: context.tokens + sumTokens(added) }
 }

@@ -4,24 +4,26 @@ import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { StoredSession } from '../session/session.repository.ts'
 import type { ContextMeasure } from '../session/session-types.ts'
 import { contextConflict } from './context.errors.ts'
 import type { AppliedEdit, ContextStore, Snapshot } from './context-store.ts'
 import type { Context, EditPlan, Refusal, Span, SummaryWriter } from './context-types.ts'
-import { factsDropped } from './facts-of.ts'
+import { droppedSteps } from './facts-of.ts'
 import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary.ts'
-import { quotableTexts } from './quotable-text.ts'
+import { type Quotable, quotableSteps } from './quotable-text.ts'
+import { renderContent } from './render-context.ts'
 import type { SummaryStyle } from './summarize-extractively.ts'
 
 export type WrittenSummary = { readonly text: string; readonly writtenBy: SummaryWriter }
 
 /**
- * Writes one summary of the messages, in order; never fails for want of a model. A model is given what `quotableTexts`
- * leaves of them and no more: what RETRIEVE showed must not be frozen in a summary.
+ * Writes one summary of messages, in order; never fails for want of a model. A model is given what may be quoted of them
+ * and no more: what RETRIEVE showed must not be frozen in a summary.
  */
 export type Summarize = (
-  messages: Context['messages'],
+  quotables: readonly Quotable[],
   options: { readonly maxTokens: number; readonly style: SummaryStyle; readonly caller: Caller },
 ) => Promise<WrittenSummary>
 
@@ -45,12 +47,6 @@ const summaryTokensMin = 48
 
 const droppedFactsMax = 50
 
-/** Names, numbers and dates of the span that the summary does not repeat. */
-const droppedFacts = (messages: Context['messages'], summary: string): readonly string[] => {
-  const quotable = quotableTexts(messages).flatMap(({ pieces }) => pieces)
-  return factsDropped(quotable, summary).slice(0, droppedFactsMax)
-}
-
 export const createSummaryPreparation = ({ store, tokenizer, summarize, createId }: SummaryPreparationOptions) => {
   /** A summary of the span, planned on the snapshot. */
   const prepareSummary = async (
@@ -62,12 +58,16 @@ export const createSummaryPreparation = ({ store, tokenizer, summarize, createId
     const style = session.options.summaryStyle ?? 'bullets'
     const wanted = Math.max(summaryTokensMin, Math.floor(selected.tokens * summaryShare))
     const maxTokens = Math.min(wanted, summaryTokensMax(selected, tokenizer.countMessage))
-    const written = await summarize(selected.messages, { maxTokens, style, caller })
+    const quotables = await inSlices(quotableSteps(selected.messages), caller.signal)
+    const written = await summarize(quotables, { maxTokens, style, caller })
+    await inSlices(tokenizer.prepare([renderContent({ kind: 'summary', content: written.text.trim() })]), caller.signal)
+    const quoted = quotables.flatMap(({ pieces }) => pieces)
+    const dropped = droppedSteps(quoted, { summary: written.text, max: droppedFactsMax })
     const input = {
       span: selected,
       summaryText: written.text,
       writtenBy: written.writtenBy,
-      droppedFacts: droppedFacts(selected.messages, written.text),
+      droppedFacts: await inSlices(dropped, caller.signal),
       countTokens: tokenizer.countMessage,
       createId,
     }

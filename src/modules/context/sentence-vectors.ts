@@ -5,6 +5,7 @@
  * text and not quadratic in the sentences.
  */
 import { stemmer } from 'stemmer'
+import { mapSteps, type Steps } from '../../shared/yielding.ts'
 
 /** Unit length; term ids ascend from 0 in order of first appearance. */
 export type SentenceVector = { readonly terms: readonly number[]; readonly weights: readonly number[] }
@@ -22,7 +23,7 @@ const bigramsOf = (run: string): readonly string[] =>
   run.length < 2 ? [run] : Array.from({ length: run.length - 1 }, (_, index) => run.slice(index, index + 2))
 
 /** Turns texts into bags of term ids: stemmed words without stop words; pairs of characters where no spaces part words. */
-const bagsOf = (texts: readonly string[]): { bags: readonly ReadonlySet<number>[]; termCount: number } => {
+function* bagsOf(texts: readonly string[]): Steps<{ bags: readonly ReadonlySet<number>[]; termCount: number }> {
   const termIdByWord = new Map<string, number>()
   const idByTerm = new Map<string, number>()
   const idOf = (word: string): number => {
@@ -34,7 +35,7 @@ const bagsOf = (texts: readonly string[]): { bags: readonly ReadonlySet<number>[
     termIdByWord.set(word, id)
     return id
   }
-  const bags = texts.map((text) => {
+  const bags = yield* mapSteps(texts, (text) => {
     const runs = text.toLowerCase().match(words) ?? []
     const terms = runs.flatMap((run) => (cjk.test(run) ? bigramsOf(run) : stopWords.has(run) ? [] : [run]))
     return new Set(terms.map(idOf))
@@ -42,13 +43,16 @@ const bagsOf = (texts: readonly string[]): { bags: readonly ReadonlySet<number>[
   return { bags, termCount: idByTerm.size }
 }
 
-export const sentenceVectors = (
+export function* sentenceVectors(
   texts: readonly string[],
-): { readonly vectors: readonly SentenceVector[]; readonly termCount: number } => {
-  const { bags, termCount } = bagsOf(texts)
+): Steps<{ readonly vectors: readonly SentenceVector[]; readonly termCount: number }> {
+  const { bags, termCount } = yield* bagsOf(texts)
   const holders = new Float64Array(termCount)
-  for (const bag of bags) for (const term of bag) holders[term] = (holders[term] ?? 0) + 1
-  const vectors = bags.map((bag) => {
+  for (const bag of bags) {
+    for (const term of bag) holders[term] = (holders[term] ?? 0) + 1
+    yield
+  }
+  const vectors = yield* mapSteps(bags, (bag) => {
     const terms = [...bag]
     const weights = terms.map((term) => Math.log(1 + texts.length / (holders[term] ?? 1)))
     const length = Math.hypot(...weights) || 1
@@ -68,10 +72,13 @@ export const dotWith = (dense: Float64Array, { terms, weights }: SentenceVector)
 }
 
 /** Degree centrality of each sentence, scaled so that the most central has 1. */
-export const centralities = (vectors: readonly SentenceVector[], termCount: number): readonly number[] => {
+export function* centralities(vectors: readonly SentenceVector[], termCount: number): Steps<readonly number[]> {
   const sum = new Float64Array(termCount)
-  for (const vector of vectors) addTo(sum, vector)
-  const degrees = vectors.map((vector) => (vector.terms.length === 0 ? 0 : dotWith(sum, vector) - 1))
+  for (const vector of vectors) {
+    addTo(sum, vector)
+    yield
+  }
+  const degrees = yield* mapSteps(vectors, (vector) => (vector.terms.length === 0 ? 0 : dotWith(sum, vector) - 1))
   const highest = degrees.reduce((best, degree) => Math.max(best, degree), 0) || 1
   return degrees.map((degree) => degree / highest)
 }

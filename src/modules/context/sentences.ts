@@ -4,6 +4,8 @@
  * or exclamation mark (CJK ones too), but not after abbreviations, initials or before a lower-case letter. One pass over
  * the text, pieces in the order of the text.
  */
+import { atOnce, type Steps } from '../../shared/yielding.ts'
+
 const pieceCharsMax = 320
 const codeCharsMax = 240
 
@@ -30,8 +32,7 @@ const endsWithAbbreviation = (text: string): boolean => {
 }
 
 /** The pattern has no look-ahead, so that a long run of dots is read once. */
-const sentencesOf = (paragraph: string): readonly string[] => {
-  const sentences: string[] = []
+function* sentencesOf(paragraph: string): Generator<string> {
   let start = 0
   for (const match of paragraph.matchAll(/[.!?…。！？]+["'”’)\]』」）]*/gu)) {
     const end = match.index + match[0].length
@@ -40,11 +41,10 @@ const sentencesOf = (paragraph: string): readonly string[] => {
     const isWeakStop =
       match[0] === '.' && (/^\s+\p{Ll}/u.test(follows) || endsWithAbbreviation(paragraph.slice(start, match.index)))
     if (isWeakStop || !(isWide || follows === '' || /^\s/.test(follows))) continue
-    sentences.push(paragraph.slice(start, end))
+    yield paragraph.slice(start, end)
     start = end
   }
-  sentences.push(paragraph.slice(start))
-  return sentences
+  yield paragraph.slice(start)
 }
 
 const standsAlone = /^(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>|\|)\s/
@@ -65,14 +65,23 @@ const paragraphsOf = (text: string): readonly string[] => {
 }
 
 /** Text between two ``` fences is code: every second part. */
-const proseAndCodePieces = (text: string): readonly string[] =>
-  text.split('```').flatMap((part, index) => {
-    if (index % 2 === 0) return paragraphsOf(part).flatMap(sentencesOf)
-    return part.length <= codeCharsMax ? [`\`\`\`${part}\`\`\``] : []
-  })
+function* proseAndCodePieces(text: string): Generator<string> {
+  for (const [index, part] of text.split('```').entries()) {
+    if (index % 2 === 0) for (const paragraph of paragraphsOf(part)) yield* sentencesOf(paragraph)
+    else if (part.length <= codeCharsMax) yield `\`\`\`${part}\`\`\``
+  }
+}
 
-/** Pieces of a text, each of 320 characters at most, none blank. */
-export const splitSentences = (text: string): readonly string[] =>
-  proseAndCodePieces(text.trim())
-    .map((piece) => clip(piece.trim()))
-    .filter((piece) => /[\p{L}\p{N}]/u.test(piece))
+/** Pieces of a text, each of 320 characters at most, none blank; a step for each. */
+export function* sentenceSteps(text: string): Steps<string[]> {
+  const pieces: string[] = []
+  for (const cut of proseAndCodePieces(text.trim())) {
+    const piece = clip(cut.trim())
+    if (/[\p{L}\p{N}]/u.test(piece)) pieces.push(piece)
+    yield
+  }
+  return pieces
+}
+
+/** `sentenceSteps` at once. */
+export const splitSentences = (text: string): readonly string[] => atOnce(sentenceSteps(text))

@@ -10,7 +10,8 @@
  * Deterministic: ties go to the earlier sentence. Every line fits the rest of `tokensMax`, and the whole is counted
  * again.
  */
-import type { SummarizableMessage } from './quotable-text.ts'
+import { atOnce, type Steps } from '../../shared/yielding.ts'
+import { type Quotable, quotableTexts, type SummarizableMessage } from './quotable-text.ts'
 import { addTo, dotWith } from './sentence-vectors.ts'
 import { cutText } from './sentences.ts'
 import { memoryNoteOf, unquotedNotes } from './unquoted-notes.ts'
@@ -55,10 +56,31 @@ const headerOf = (messages: readonly SummarizableMessage[]): string => {
   return `Summary of ${messages.length} message${messages.length === 1 ? '' : 's'} (${range})`
 }
 
-type Limit = { readonly tokensMax: number; readonly countText: (text: string) => number }
+type Limit = {
+  readonly tokensMax: number
+  readonly countText: (text: string) => number
+  /** As a tokenizer has it. */
+  readonly prepare?: (texts: readonly string[]) => Steps<void>
+}
+
+/** More fresh facts than these make a sentence no better. */
+const freshFactsMax = 3
+
+const countFresh = (facts: ReadonlySet<string>, covered: ReadonlySet<string>): number => {
+  let fresh = 0
+  for (const fact of facts) {
+    if (covered.has(fact)) continue
+    fresh += 1
+    if (fresh === freshFactsMax) break
+  }
+  return fresh
+}
 
 /** Greedy maximal marginal relevance within the limit; in the order of choice, best first. */
-const choose = ({ sentences, termCount }: WeighedSentences, { tokensMax, countText }: Limit): readonly Sentence[] => {
+function* choose(
+  { sentences, termCount }: WeighedSentences,
+  { tokensMax, countText }: Limit,
+): Steps<readonly Sentence[]> {
   const byWorth = (one: Sentence, other: Sentence) => other.worth - one.worth || one.order - other.order
   let open = [...sentences]
     .sort(byWorth)
@@ -66,11 +88,13 @@ const choose = ({ sentences, termCount }: WeighedSentences, { tokensMax, countTe
     .map((sentence) => ({ sentence, likeness: 0 }))
   const covered = new Set<string>()
   const chosen: Sentence[] = []
+  const dense = new Float64Array(termCount)
   let tokensLeft = tokensMax
   while (open.length > 0 && tokensLeft > 4) {
+    yield
     const gains = open.map(({ sentence, likeness }) => {
-      const freshFacts = [...sentence.facts].filter((fact) => !covered.has(fact)).length
-      return sentence.worth + 0.1 * Math.min(freshFacts, 3) * fullness(sentence.vector.terms.length) - 0.8 * likeness
+      const freshFacts = countFresh(sentence.facts, covered)
+      return sentence.worth + 0.1 * freshFacts * fullness(sentence.vector.terms.length) - 0.8 * likeness
     })
     const bestIndex = gains.indexOf(Math.max(...gains))
     const best = open[bestIndex]?.sentence
@@ -81,11 +105,11 @@ const choose = ({ sentences, termCount }: WeighedSentences, { tokensMax, countTe
     tokensLeft -= cost
     chosen.push(best)
     for (const fact of best.facts) covered.add(fact)
-    const dense = new Float64Array(termCount)
     addTo(dense, best.vector)
     open = open
       .map(({ sentence, likeness }) => ({ sentence, likeness: Math.max(likeness, dotWith(dense, sentence.vector)) }))
       .filter(({ likeness }) => likeness < repetition)
+    for (const term of best.vector.terms) dense[term] = 0
   }
   return chosen
 }
@@ -113,15 +137,14 @@ const firstThatFits = (texts: readonly string[], { tokensMax, countText }: Limit
  * A summary of at most `tokensMax` tokens as `countText` counts them; empty when not even its header and the beginning of
  * one sentence fit. To make a summary shorter than its span, `tokensMax` is `summaryTokensMax` of the span at most.
  */
-export const summarizeExtractively = ({
-  messages,
-  tokensMax,
-  countText,
-  style = 'bullets',
-}: Limit & { readonly messages: readonly SummarizableMessage[]; readonly style?: SummaryStyle }): string => {
+export function* extractSteps(
+  quotables: readonly Quotable[],
+  { tokensMax, countText, prepare, style = 'bullets' }: Limit & { readonly style?: SummaryStyle },
+): Steps<string> {
+  const messages = quotables.map(({ message }) => message)
   if (messages.length === 0) return ''
   const header = headerOf(messages)
-  const weighed = weighSentences(messages)
+  const weighed = yield* weighSentences(quotables)
   if (weighed.sentences.length === 0) {
     const texts = unquotedNotes(messages).map((notes) => [header, ...notes].join('\n'))
     return firstThatFits(texts, { tokensMax, countText })
@@ -130,13 +153,22 @@ export const summarizeExtractively = ({
   const note = memoryNote !== null && countText(memoryNote) <= tokensMax * noteShareMax ? [memoryNote] : []
   const frame = countText([header, ...note].join('\n'))
   const limit = { tokensMax: tokensMax - frame, countText }
-  const whole = choose(weighed, limit)
+  const whole = yield* choose(weighed, limit)
   let chosen = whole.length > 0 ? whole : chooseCut(weighed, limit)
   while (chosen.length > 0) {
     const inOrder = [...chosen].sort((one, other) => one.order - other.order)
     const text = [header, ...writers[style](inOrder), ...note].join('\n')
+    if (prepare !== undefined) yield* prepare([text])
     if (countText(text) <= tokensMax) return text
     chosen = chosen.slice(0, -1)
+    yield
   }
   return ''
 }
+
+/** `extractSteps` at once, of what may be quoted of the messages. */
+export const summarizeExtractively = ({
+  messages,
+  ...options
+}: Limit & { readonly messages: readonly SummarizableMessage[]; readonly style?: SummaryStyle }): string =>
+  atOnce(extractSteps(quotableTexts(messages), options))

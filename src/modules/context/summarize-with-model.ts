@@ -4,8 +4,9 @@
  */
 import type { ChatReply, LanguageModel } from '../../ports/language-model.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { Summarize } from './prepare-summary.ts'
-import { quotableTexts, type SummarizableMessage } from './quotable-text.ts'
+import type { Quotable } from './quotable-text.ts'
 
 export type ModelSummaryOptions = {
   readonly model: LanguageModel
@@ -23,8 +24,8 @@ const instruction = (style: 'bullets' | 'prose', wordsMax: number): string =>
   ].join(' ')
 
 /** What may be quoted of the part, a line for each message. */
-const materialOf = (messages: readonly SummarizableMessage[]): string =>
-  quotableTexts(messages)
+const materialOf = (quotables: readonly Quotable[]): string =>
+  quotables
     .filter(({ pieces }) => pieces.length > 0)
     .map(({ speaker, pieces }) => `${speaker === '' ? 'earlier summary' : speaker}: ${pieces.join(' ')}`)
     .join('\n')
@@ -38,10 +39,10 @@ const textOf = ({ text, finishReason }: ChatReply): string => {
 
 export const createModelSummarizer =
   ({ model, tokenizer, standIn, timeoutMs }: ModelSummaryOptions): Summarize =>
-  async (messages, options) => {
+  async (quotables, options) => {
     const { maxTokens, style, caller } = options
-    const material = materialOf(messages)
-    if (material === '') return standIn(messages, options)
+    const material = materialOf(quotables)
+    if (material === '') return standIn(quotables, options)
     try {
       const reply = await model.complete(
         {
@@ -56,9 +57,10 @@ export const createModelSummarizer =
         { signal: AbortSignal.any([caller.signal, AbortSignal.timeout(timeoutMs)]) },
       )
       const text = textOf(reply)
+      await inSlices(tokenizer.prepare([text]), caller.signal)
       if (text !== '' && tokenizer.countText(text) <= maxTokens) return { text, writtenBy: 'model' }
     } catch (error) {
       if (caller.signal.aborted) throw error
     }
-    return standIn(messages, options)
+    return standIn(quotables, options)
   }

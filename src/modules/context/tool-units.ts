@@ -58,10 +58,17 @@ export const protectionOf = (context: Context, callerMessageId: string | null): 
     )
 }
 
-/** Is there a call of that id in the context which no tool message answers? */
-export const isOpenCall = (messages: readonly ContextMessage[], toolCallId: string): boolean => {
-  const owner = toolUnitsOf(messages).findLast((unit) =>
-    unit.members[0]?.toolCalls?.some((call) => call.id === toolCallId),
-  )
-  return owner?.openCallIds.includes(toolCallId) ?? false
+/** Follows which calls of a context no tool message answers: of calls with one id, the latest. */
+export const createOpenCalls = (messages: readonly ContextMessage[]) => {
+  const open = new Set<string>()
+  const add = ({ role, toolCalls, toolCallId }: Pick<ContextMessage, 'role' | 'toolCalls' | 'toolCallId'>): void => {
+    if (role === 'tool' && toolCallId !== null) open.delete(toolCallId)
+    for (const { id } of toolCalls ?? []) open.add(id)
+  }
+  for (const message of messages) add(message)
+  return { add, isOpen: (toolCallId: string): boolean => open.has(toolCallId) }
 }
+
+/** Is there a call of that id in the context which no tool message answers? */
+export const isOpenCall = (messages: readonly ContextMessage[], toolCallId: string): boolean =>
+  createOpenCalls(messages).isOpen(toolCallId)

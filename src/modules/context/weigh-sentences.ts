@@ -2,8 +2,9 @@
  * What a sentence is worth in a summary: its centrality (sentence-vectors.ts), and what makes it matter to an agent:
  * facts, decisions and obligations, the user's own words, an opening sentence, an earlier summary, and being recent.
  */
+import { mapSteps, type Steps } from '../../shared/yielding.ts'
 import { factsOf } from './facts-of.ts'
-import { quotableTexts, type SummarizableMessage } from './quotable-text.ts'
+import type { Quotable, SummarizableMessage } from './quotable-text.ts'
 import { centralities, type SentenceVector, sentenceVectors } from './sentence-vectors.ts'
 
 export type Sentence = {
@@ -28,10 +29,24 @@ const termsOfFullSentence = 8
 const decision =
   /\b(?:decid\w+|agreed (?:to|that|on)|we(?:'|’)?ll|we will|i will|must|should not|do not|don't|prefer\w*|need(?:s|ed)? to|deadline|remember that|chose|plan(?:s|ned|ning)? to|conclu\w+|fail(?:s|ed|ure)|fixed|error)\b/i
 
-const piecesOf = (messages: readonly SummarizableMessage[]): readonly Piece[] =>
-  quotableTexts(messages).flatMap(({ message, speaker, pieces }) =>
-    pieces.map((text, index) => ({ message, speaker, text, isFirst: index === 0 })),
-  )
+/** More are never weighed: some hundred are shown. Of more than these the shortest are left out, which say least. */
+const sentencesMax = 20_000
+
+const withoutShortest = (pieces: readonly Piece[]): readonly Piece[] => {
+  if (pieces.length <= sentencesMax) return pieces
+  const lengths = Uint32Array.from(pieces, ({ text }) => text.length).sort()
+  const shortest = lengths.at(-sentencesMax) ?? 0
+  return pieces.filter(({ text }) => text.length >= shortest).slice(-sentencesMax)
+}
+
+function* piecesOf(quotables: readonly Quotable[]): Steps<readonly Piece[]> {
+  const all: Piece[] = []
+  for (const { message, speaker, pieces } of quotables) {
+    for (const [index, text] of pieces.entries()) all.push({ message, speaker, text, isFirst: index === 0 })
+    yield
+  }
+  return withoutShortest(all)
+}
 
 /** A fact counts for less the more sentences repeat it: a name that all of them hold tells nothing. */
 const factWorth = (facts: ReadonlySet<string>, holders: ReadonlyMap<string, number>): number =>
@@ -53,21 +68,24 @@ const bonusOf = ({ message, text, isFirst }: Piece): number =>
   (isFirst ? 0.1 : 0) -
   (/[?？]$/.test(text) ? 0.3 : 0)
 
-const countHolders = (factSets: readonly ReadonlySet<string>[]): ReadonlyMap<string, number> => {
+function* countHolders(factSets: readonly ReadonlySet<string>[]): Steps<ReadonlyMap<string, number>> {
   const holders = new Map<string, number>()
-  for (const facts of factSets) for (const fact of facts) holders.set(fact, (holders.get(fact) ?? 0) + 1)
+  for (const facts of factSets) {
+    for (const fact of facts) holders.set(fact, (holders.get(fact) ?? 0) + 1)
+    yield
+  }
   return holders
 }
 
 /** Every sentence that may be quoted, in order, with its worth. */
-export const weighSentences = (messages: readonly SummarizableMessage[]): WeighedSentences => {
-  const pieces = piecesOf(messages)
+export function* weighSentences(quotables: readonly Quotable[]): Steps<WeighedSentences> {
+  const pieces = yield* piecesOf(quotables)
   const texts = pieces.map((piece) => piece.text)
-  const { vectors, termCount } = sentenceVectors(texts)
-  const central = centralities(vectors, termCount)
-  const factSets = texts.map(factsOf)
-  const holders = countHolders(factSets)
-  const sentences = pieces.map((piece, order): Sentence => {
+  const { vectors, termCount } = yield* sentenceVectors(texts)
+  const central = yield* centralities(vectors, termCount)
+  const factSets = yield* mapSteps(texts, factsOf)
+  const holders = yield* countHolders(factSets)
+  const sentences = yield* mapSteps(pieces, (piece, order): Sentence => {
     const facts = factSets[order] ?? new Set()
     const vector = vectors[order] ?? { terms: [], weights: [] }
     const recency = (0.1 * order) / pieces.length

@@ -9,7 +9,7 @@ import type { Database } from '../../ports/database.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import { noPart, type RevisionPart, readChangedMemories, readRemovedIds } from './index.repository.ts'
 import { advanceBuilt, type BuildTarget, readBuildClock } from './index-build.repository.ts'
-import { decodeVector, indexPointOf } from './index-point.ts'
+import { indexPointsOf } from './index-point.ts'
 import { pageEndOf } from './page-end.ts'
 
 export type BuildOptions = {
@@ -56,7 +56,7 @@ export const buildAgent = async (
     const page = await readPage(options, target, part)
     if (page === null) return
     part = page.part
-    const points = page.rows.map((row) => indexPointOf(row, row.embedding && decodeVector(row.embedding)))
+    const points = await indexPointsOf(page.rows)
     await options.into.remove(tenantId, spaceId, page.removed, { signal: options.createSignal() })
     await options.into.upsert(tenantId, spaceId, points, { signal: options.createSignal() })
     const isErased = await options.database.transact(tenantId, async (tx) => {

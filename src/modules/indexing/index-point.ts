@@ -1,6 +1,6 @@
 /** How a memory's row becomes a point of the index. Pure, so that a rebuilt index equals the one that was lost. */
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import { facetsOf } from './facets.ts'
 import type { IndexableRow } from './index.repository.ts'
 import { lexicalTextOf, sparseVectorOf } from './lexical.ts'
@@ -28,37 +28,34 @@ const sourceOf = (row: IndexableRow): SourcePosition | null => {
   return { sourceId: row.source_id, position: row.source_position, ...(asks ? { asks } : {}) }
 }
 
-export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): IndexPoint => ({
+/** The point with this content's vectors and facets, or as much of them as somebody looks at. */
+export const pointWith = (row: IndexableRow, parts: Pick<IndexPoint, 'dense' | 'sparse' | 'facets'>): IndexPoint => ({
   memoryId: row.memory_id,
   revision: row.revision,
-  dense,
-  sparse: sparseVectorOf(
-    lexicalTextOf({
-      content: row.content,
-      occurredAt: row.occurred_at,
-      occurredOffsetMinutes: row.occurred_offset_minutes,
-    }),
-  ),
-  facets: facetsOf(row.metadata, row.memory_type),
+  ...parts,
   source: sourceOf(row),
   expiresAtMs: row.expires_at === null ? null : Date.parse(row.expires_at),
 })
 
-const sliceMs = 8
+export const textOfRow = (row: IndexableRow): string =>
+  lexicalTextOf({
+    content: row.content,
+    occurredAt: row.occurred_at,
+    occurredOffsetMinutes: row.occurred_offset_minutes,
+  })
 
-/** Of many rows, in slices: reading the words of a long content takes milliseconds, and others have their turn between. */
-export const indexPointsOf = async <Row extends IndexableRow>(
+export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): IndexPoint =>
+  pointWith(row, { dense, sparse: sparseVectorOf(textOfRow(row)), facets: facetsOf(row.metadata, row.memory_type) })
+
+export const storedVectorOf = ({ embedding }: IndexableRow): Float32Array | null =>
+  embedding === null ? null : decodeVector(embedding)
+
+/** In slices, since a full page of long texts takes seconds. */
+export const indexPointsOf = <Row extends IndexableRow>(
   rows: readonly Row[],
-  vectorOf: (row: Row) => Float32Array | null,
-): Promise<readonly IndexPoint[]> => {
-  const points: IndexPoint[] = []
-  let startedMs = performance.now()
-  for (const row of rows) {
-    if (performance.now() - startedMs > sliceMs) {
-      await nextTurn()
-      startedMs = performance.now()
-    }
-    points.push(indexPointOf(row, vectorOf(row)))
-  }
-  return points
-}
+  { vectorOf = storedVectorOf, signal }: { vectorOf?: (row: Row) => Float32Array | null; signal?: AbortSignal } = {},
+): Promise<readonly IndexPoint[]> =>
+  inSlices(
+    mapSteps(rows, (row) => indexPointOf(row, vectorOf(row))),
+    signal,
+  )

@@ -59,9 +59,11 @@ const publishRound = async (
   const { tenantId, agentId, spaceId } = lease
   const vectorAt = new Map(rows.map((row, at) => [row, outcomes[at] ?? null]))
   const embedded = rows.filter((row) => vectorAt.get(row) instanceof Float32Array)
-  const points = await indexPointsOf(embedded, (row) => {
-    const vector = vectorAt.get(row)
-    return vector instanceof Float32Array ? vector : null
+  const points = await indexPointsOf(embedded, {
+    vectorOf: (row) => {
+      const vector = vectorAt.get(row)
+      return vector instanceof Float32Array ? vector : null
+    },
   })
   if (points.length > 0) await vectorIndex.upsert(tenantId, spaceId, points, { signal: createSignal(indexCallMs) })
   const vectors = rows.flatMap((row): PublishedVector[] => {

@@ -5,7 +5,7 @@
  */
 import { readChangedMemories, readRemovedIds } from './index.repository.ts'
 import { type AgentLease, advanceWords, readClock } from './index-lease.repository.ts'
-import { decodeVector, indexPointsOf } from './index-point.ts'
+import { indexPointsOf } from './index-point.ts'
 import { beginPublication, forgetRemovals, publishRemovals, publishWords } from './index-publish.repository.ts'
 import { indexCallMs, paceKeyOf, type RoundMeans, reasonOf } from './index-round.ts'
 import { shareOf } from './pace.ts'
@@ -50,7 +50,7 @@ type Read = NonNullable<Awaited<ReturnType<typeof readWords>>>
 const writeWords = async (means: Means, lease: AgentLease, { rows, removed, clock }: Read, share: number) => {
   const { database, vectorIndex, restMs, createSignal } = means
   const { tenantId, agentId, spaceId } = lease
-  const points = await indexPointsOf(rows, (row) => (row.embedding === null ? null : decodeVector(row.embedding)))
+  const points = await indexPointsOf(rows)
   const termCounts = points.map(({ sparse }) => sparse.indices.length)
   const taken = points.slice(0, countWithin(termCounts, shareOf(termsPerRound, share)))
   const end = pageEndOf(rows.slice(0, taken.length), clock.revision)

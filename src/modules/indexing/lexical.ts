@@ -43,9 +43,9 @@ const asciiWord = /^[a-z]+$/
  * word be found.
  */
 export function analyzeText(text: string): string[] {
-  const spelled = fold(text).match(words) ?? []
-  const forms = spelled.flatMap(splitByScript)
-  const kept = forms.filter((form) => !stopWords.has(form))
+  const forms: string[] = []
+  for (const word of fold(text).match(words) ?? []) splitByScript(word, forms)
+  const kept = forms.filter((form) => !isStopWord(form))
   return (kept.length > 0 ? kept : forms).map(stemOf)
 }
 
@@ -64,22 +64,42 @@ function fold(text: string): string {
     .replace(digitGroupCommas, '')
 }
 
-function splitByScript(word: string): string[] {
-  if (!unspacedRun.test(word)) return [word.slice(0, termCharactersMax)]
-  return (word.match(runs) ?? []).flatMap((run) =>
-    unspacedRun.test(run) ? charactersAndPairs([...run]) : [run.slice(0, termCharactersMax)],
-  )
+function splitByScript(word: string, forms: string[]): void {
+  if (!unspacedRun.test(word)) {
+    forms.push(word.slice(0, termCharactersMax))
+    return
+  }
+  for (const run of word.match(runs) ?? []) {
+    if (unspacedRun.test(run)) splitUnspaced(run, forms)
+    else forms.push(run.slice(0, termCharactersMax))
+  }
 }
 
-function charactersAndPairs(characters: readonly string[]): string[] {
-  return characters.flatMap((character, index) => {
-    const next = characters[index + 1]
-    return next === undefined ? [character] : [character, character + next]
-  })
+/** Slices of the run, since a text has tens of thousands: joined characters would be copied once more to be hashed. */
+function splitUnspaced(run: string, forms: string[]): void {
+  for (let at = 0, next = afterCharacter(run, 0); at < run.length; ) {
+    const end = afterCharacter(run, next)
+    forms.push(run.slice(at, next))
+    if (end > next) forms.push(run.slice(at, end))
+    at = next
+    next = end
+  }
+}
+
+/** Where the character that begins at `at` ends. */
+function afterCharacter(text: string, at: number): number {
+  return Math.min(text.length, at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1))
+}
+
+/** The words of both lists are ASCII; most terms of a long text without spaces are not, and are told by their first unit. */
+const asciiEnd = 0x80
+
+function isStopWord(form: string): boolean {
+  return form.charCodeAt(0) < asciiEnd && stopWords.has(form)
 }
 
 function stemOf(form: string): string {
-  return asciiWord.test(form) ? stemmer(baseFormOf.get(form) ?? form) : form
+  return form.charCodeAt(0) < asciiEnd && asciiWord.test(form) ? stemmer(baseFormOf.get(form) ?? form) : form
 }
 
 /** FNV-1a, 32 bits, over the UTF-8 bytes (draft-eastlake-fnv): an unsigned integer. */
@@ -114,13 +134,29 @@ export function lexicalTextOf(memory: {
   return `${date.getUTCDate()} ${month} ${date.getUTCFullYear()}\n${memory.content}`
 }
 
+/** What a term that occurs `count` times weighs in a memory of `length` terms. */
+function termWeight(count: number, length: number): number {
+  const lengthFactor = saturation * (1 - lengthWeight + (lengthWeight * length) / referenceLength)
+  return (count * (saturation + 1)) / (count + lengthFactor)
+}
+
 /** The memory's side: tf (k1 + 1) / (tf + k1 (1 - b + b length / reference)) for each distinct term. */
 export function sparseVectorOf(text: string): SparseVector {
-  const termIds = analyzeText(text).map(termIdOf)
-  const lengthFactor = saturation * (1 - lengthWeight + (lengthWeight * termIds.length) / referenceLength)
+  return sparsePartOf(text, null).vector
+}
+
+/** Of `sparseVectorOf` the terms that are wanted, null for all; and how many terms the text has, each as often as it occurs. */
+export function sparsePartOf(
+  text: string,
+  wanted: ReadonlySet<number> | null,
+): { readonly vector: SparseVector; readonly length: number } {
+  const terms = analyzeText(text)
   const counts = new Map<number, number>()
-  for (const termId of termIds) counts.set(termId, (counts.get(termId) ?? 0) + 1)
-  return vectorOf(counts, (count) => (count * (saturation + 1)) / (count + lengthFactor))
+  for (const term of terms) {
+    const termId = termIdOf(term)
+    if (wanted?.has(termId) !== false) counts.set(termId, (counts.get(termId) ?? 0) + 1)
+  }
+  return { vector: vectorOf(counts, (count) => termWeight(count, terms.length)), length: terms.length }
 }
 
 /** Distinct ids of the text's terms: what the counts are to be looked up for before a query's vector can be built. */
@@ -147,6 +183,7 @@ export function queryVectorOf(termIds: readonly number[], statistics: TermStatis
 }
 
 function vectorOf(numbersById: ReadonlyMap<number, number>, weigh: (value: number) => number): SparseVector {
-  const entries = [...numbersById].sort(([left], [right]) => left - right)
-  return { indices: entries.map(([id]) => id), values: entries.map(([, value]) => Math.fround(weigh(value))) }
+  // Sorted as numbers and not by a function, which tens of thousands of ids would call a million times.
+  const indices = Array.from(Uint32Array.from(numbersById.keys()).sort())
+  return { indices, values: indices.map((id) => Math.fround(weigh(numbersById.get(id) ?? 0))) }
 }

@@ -5,7 +5,7 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { IndexPoint } from '../../ports/vector-index.ts'
-import { decodeVector, indexPointsOf } from './index-point.ts'
+import { indexPointsOf } from './index-point.ts'
 import { type PublicationCursor, type PublishedChange, readPublishedPage } from './publication.repository.ts'
 
 /** Of contents in one page; one memory is read however long it is. */
@@ -41,10 +41,13 @@ const parseCursor = (text: string | null): ReaderCursor => {
   return { since: Number(since), published: Number(published), memoryId: memoryId ?? '' }
 }
 
-const toPage = async (changes: readonly PublishedChange[], cursor: ReaderCursor, more: boolean): Promise<SpacePage> => {
+const toPage = async (
+  changes: readonly PublishedChange[],
+  { cursor, more, signal }: { cursor: ReaderCursor; more: boolean; signal: AbortSignal },
+): Promise<SpacePage> => {
+  const rows = changes.flatMap((change) => (change.content === null ? [] : [{ ...change, content: change.content }]))
   const removedMemoryIds = changes.flatMap(({ content, memory_id }) => (content === null ? [memory_id] : []))
-  const kept = changes.flatMap((change) => (change.content === null ? [] : [{ ...change, content: change.content }]))
-  const points = await indexPointsOf(kept, ({ embedding }) => (embedding === null ? null : decodeVector(embedding)))
+  const points = await indexPointsOf(rows, { signal })
   return { points, removedMemoryIds, cursor: formatCursor(cursor), more, startOver: false }
 }
 
@@ -72,5 +75,5 @@ export const createSpaceReader =
     const since = after === null || !more ? page.publication : cursor.since
     const last = page.changes.at(-1)
     const place = last === undefined ? cursor : { published: last.published, memoryId: last.memory_id }
-    return toPage(page.changes, { ...place, since }, more)
+    return toPage(page.changes, { cursor: { ...place, since }, more, signal })
   }

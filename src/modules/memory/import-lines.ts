@@ -4,13 +4,17 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { AppError } from '../../shared/errors.ts'
+import { type JsonBounds, keepsJsonBounds } from '../../shared/json-bounds.ts'
 import { readJson } from '../../shared/read-json.ts'
+import { createPauses } from '../../shared/yielding.ts'
 import { memoryInvalid } from './memory.errors.ts'
 import type { ImportedMemory } from './memory-import.ts'
 import { readImported } from './read-memory.ts'
 
 /** More than a memory of full length takes with each of its characters escaped as `\uXXXX`, as some writers do. */
 const lineBytesMax = 524_288
+/** More than metadata of full size can have. */
+const lineBounds: JsonBounds = { valuesMax: 10_000, containersMax: 10_000, namesMax: 10_000 }
 const newline = 0x0a
 
 type ImportedLine = { readonly line: number; readonly memory: ImportedMemory | AppError }
@@ -20,6 +24,7 @@ const lineInvalid = (detail: string) => memoryInvalid([{ pointer: '', detail }])
 /** Null for a blank line. `trim` also takes the byte order mark off. */
 const parseLine = (bytes: Buffer): ImportedMemory | AppError | null => {
   if (!isUtf8(bytes)) return lineInvalid('is not UTF-8')
+  if (!keepsJsonBounds(bytes, lineBounds)) return lineInvalid('holds more values than a memory can have')
   const text = bytes.toString('utf8').trim()
   if (text === '') return null
   const read = readJson(text)
@@ -58,12 +63,17 @@ async function* readLines(stream: AsyncIterable<Buffer | string>): AsyncGenerato
   if (size > 0) yield end()
 }
 
-/** Lines with their numbers, from 1; blank lines are passed over. */
+/**
+ * Lines with their numbers, from 1; blank lines are passed over. A piece of the stream may hold many lines, and whoever
+ * takes one may have work with it, so others have their turn in between.
+ */
 export async function* readImportedLines(stream: AsyncIterable<Buffer | string>): AsyncGenerator<ImportedLine> {
+  const { pause } = createPauses()
   let line = 0
   for await (const bytes of readLines(stream)) {
     line += 1
     const memory = bytes === null ? lineInvalid('the line is too long for a memory') : parseLine(bytes)
     if (memory !== null) yield { line, memory }
+    await pause()
   }
 }

@@ -8,6 +8,7 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type AppError, brokenInvariant, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { type CheckedDuplicate, createDuplicateCheck } from './duplicate-check.ts'
 import { noneSimilar } from './find-similar.ts'
@@ -76,6 +77,7 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
     caller: Caller,
     { agentId, memory }: { agentId: string; memory: NewMemory },
   ): Promise<PreparedAddition> => {
+    await inSlices(tokenizer.prepare([memory.content]), caller.signal)
     const row = rowOf(caller, agentId, memory)
     return { row, ...(await findDuplicate(caller, { agentId, content: memory.content })) }
   }
@@ -127,7 +129,10 @@ export const createMemoryAdditions = (options: MemoryAdditionsOptions) => {
       caller: Caller,
       { agentId, memories }: { agentId: string; memories: readonly (NewMemory | AppError)[] },
     ): Promise<readonly BatchResult[]> => {
-      const prepared = memories.map((memory) => rowOrProblem(caller, agentId, memory))
+      const contents = memories.flatMap((memory) => (isAppError(memory) ? [] : [memory.content]))
+      await inSlices(tokenizer.prepare(contents), caller.signal)
+      const toRow = (memory: NewMemory | AppError) => rowOrProblem(caller, agentId, memory)
+      const prepared = await inSlices(mapSteps(memories, toRow), caller.signal)
       const rows = prepared.flatMap((row) => (isAppError(row) ? [] : [row]))
       const stored = await idempotency.runOnce<readonly AddedMemory[]>(caller, {
         agentId,

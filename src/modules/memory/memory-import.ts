@@ -13,6 +13,7 @@ import type { Clock } from '../../shared/clock.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { toUtc } from '../../shared/moment.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import { idempotencyConflict } from '../idempotency/idempotency.errors.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import {
@@ -31,6 +32,8 @@ import type { NewMemoryRow } from './memory-row.ts'
 import type { NewMemory } from './memory-types.ts'
 
 const chunkSize = 500
+/** Of contents and metadata: what one statement carries is written out, sent and parsed in one piece each. */
+const chunkBytesMax = 2 * 1_048_576
 
 export type ImportedMemory = NewMemory & {
   /** Of the clock that `occurredAt`, which an export tells in UTC, was read from. */
@@ -122,6 +125,7 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
   ): Promise<ImportResult> => {
     const { create, reject, result } = createTally(journal.before)
     let chunk: Row[] = []
+    let chunkBytes = 0
     let seen: ImportPlace = journal.before ?? startPlace
 
     /** Stores the chunk under one revision, and with it how far the import has come. */
@@ -140,6 +144,7 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
       journal.onWritten()
       create(rows.length)
       chunk = []
+      chunkBytes = 0
       onWrite()
     }
 
@@ -161,12 +166,15 @@ export const createImportAll = (options: MemoryImportOptions): ImportAll => {
         seen = place
         try {
           if (isAppError(memory)) throw memory
-          chunk.push({ line, row: rowOf(caller, agentId, memory) })
+          await inSlices(tokenizer.prepare([memory.content]), caller.signal)
+          const row = rowOf(caller, agentId, memory)
+          chunk.push({ line, row })
+          chunkBytes += row.content.length + JSON.stringify(row.metadata).length
         } catch (error) {
           if (!isAppError(error)) throw error
           reject(line, error)
         }
-        if (chunk.length >= chunkSize) await flush(false)
+        if (chunk.length >= chunkSize || chunkBytes >= chunkBytesMax) await flush(false)
       }
       if (!journal.before?.isComplete) await flush(true)
     } catch (error) {

@@ -11,9 +11,15 @@ import type { NewMemory } from './memory-types.ts'
 
 export const contentCharactersMax = 32_768
 
+/** Code points, as JSON Schema counts; no more of them than are needed to know that they are too many. */
+const countCharacters = (text: string): number => {
+  const cut = text.slice(0, 2 * contentCharactersMax + 1)
+  return cut.length - (cut.match(/[\uD800-\uDBFF][\uDC00-\uDFFF]/g)?.length ?? 0)
+}
+
 const contentErrors = (content: string): FieldError[] => {
   if (isBlank(content)) return [{ pointer: '/content', detail: 'must hold more than white space' }]
-  if (content.length > contentCharactersMax * 2 || [...content].length > contentCharactersMax)
+  if (content.length > contentCharactersMax && countCharacters(content) > contentCharactersMax)
     return [{ pointer: '/content', detail: `must not be longer than ${contentCharactersMax} characters` }]
   return []
 }

@@ -13,15 +13,14 @@ import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
 import { facetsOf, typeFacetOf } from '../indexing/facets.ts'
-import { readChangedMemories } from '../indexing/index.repository.ts'
-import { decodeVector, indexPointsOf } from '../indexing/index-point.ts'
 import { queryVectorOf, termIdsOf } from '../indexing/lexical.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { createReadFreshVectors } from './fresh-vectors.ts'
-import { countTerms, emptyOverlay, layOver, type Overlay } from './overlay.ts'
+import { countTerms, layOver, type Overlay } from './overlay.ts'
 import { hybridHitsPerKind, type RankingMode, rankMemories } from './ranking.ts'
 import { createReadBest, type SearchResult } from './read-best.ts'
-import { readRemovedSince, readSearchStart, type SearchAgent } from './search.repository.ts'
+import { createReadOverlay } from './read-overlay.ts'
+import { readSearchStart, type SearchAgent } from './search.repository.ts'
 
 /** What was not there and what stood in: `embedder`: words alone; `vector_index`: a search without Qdrant; … */
 export type Degraded = 'embedder' | 'vector_index' | 'index_lag'
@@ -54,9 +53,6 @@ export type MemorySearchOptions = {
   readonly indexTimeoutMs: number
 }
 
-/** More unindexed memories than this, or of more content together, are not scored; the answer says so. */
-const unindexedMax = 5_000
-const unindexedBytesMax = 8 * 1_024 * 1_024
 const roundsMax = 3
 
 type Prepared = {
@@ -72,6 +68,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
   const { database, vectorIndex, fallbackIndex, embedder, clock } = options
   const readBest = createReadBest(options)
   const readFreshVectors = createReadFreshVectors(options)
+  const readOverlay = createReadOverlay(options)
 
   const embedQuery = async (caller: Caller, text: string, degraded: Set<Degraded>): Promise<Float32Array | null> => {
     const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(options.embedTimeoutMs)])
@@ -83,24 +80,6 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
       degraded.add('embedder')
       return null
     }
-  }
-
-  const readOverlay = async (
-    caller: Caller,
-    { agentId, agent, degraded }: { agentId: string; agent: SearchAgent; degraded: Set<Degraded> },
-  ): Promise<Pick<Overlay, 'points' | 'outdatedIds'>> => {
-    if (!agent.behind) return emptyOverlay
-    const afterRevision = agent.indexedRevision
-    const { model } = embedder
-    const [rows, removed] = await database.transact(caller.tenantId, (tx) =>
-      Promise.all([
-        readChangedMemories(tx, { agentId, afterRevision, model, limit: unindexedMax, bytesMax: unindexedBytesMax }),
-        readRemovedSince(tx, { agentId, revision: afterRevision }),
-      ]),
-    )
-    if (typeof rows.at(-1)?.next_revision === 'number') degraded.add('index_lag')
-    const points = await indexPointsOf(rows, (row) => row.embedding && decodeVector(row.embedding))
-    return { points, outdatedIds: new Set([...rows.map((row) => row.memory_id), ...removed]) }
   }
 
   /** The query's vector, and with it those of memories that have none yet. */
@@ -137,7 +116,8 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     const target = { agentId: request.agentId, agent }
     const meaning = readMeaning(caller, { target, embedding, degraded })
     meaning.catch(() => undefined)
-    const changed = await readOverlay(caller, { ...target, degraded })
+    const changed = await readOverlay(caller, target, { termIds, metadataFilter: request.metadataFilter })
+    if (!changed.isWhole) degraded.add('index_lag')
     const fresh = countTerms(changed, termIds)
     const sparse =
       request.mode === 'semantic'

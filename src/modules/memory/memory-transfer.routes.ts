@@ -5,6 +5,7 @@ import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import { refTo } from '../../shared/schema.ts'
+import { createPauses } from '../../shared/yielding.ts'
 import { readImportedLines } from './import-lines.ts'
 import { agentParams } from './memory.routes.ts'
 import { toMemoryBody } from './memory-body.ts'
@@ -32,8 +33,13 @@ export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer:
     },
     handler: async (request, reply) => {
       const pages = transfer.exportAll(callerOf(request), request.params.agent_id)
+      const { pause } = createPauses()
       async function* lines() {
-        for await (const page of pages) yield page.map((memory) => `${JSON.stringify(toMemoryBody(memory))}\n`).join('')
+        for await (const page of pages)
+          for (const memory of page) {
+            yield `${JSON.stringify(toMemoryBody(memory))}\n`
+            await pause()
+          }
       }
       return reply.header('Content-Type', ndjson).send(Readable.from(lines()) as unknown as string)
     },

@@ -19,6 +19,7 @@ import { ensureMetadata, type Metadata } from '../../shared/metadata.ts'
 import { toUtc } from '../../shared/moment.ts'
 import { readJson } from '../../shared/read-json.ts'
 import { refTo } from '../../shared/schema.ts'
+import { inSlices, mapSteps } from '../../shared/yielding.ts'
 import { filterInvalid, queryBlank } from './memory.errors.ts'
 import { memoryComponents, type NewMemoryBody, type SearchBody } from './memory.schemas.ts'
 import type { MemoryService } from './memory.service.ts'
@@ -101,8 +102,9 @@ export const registerMemoryRoutes = (app: App, { memories, search }: MemoryRoute
       response: { 200: refTo<object>('MemoryBatchResult'), ...bodyProblems(409) },
     },
     handler: async (request) => {
-      const given = request.body.memories.map(readNewMemory)
-      const results = await memories.addMany(callerOf(request), { agentId: request.params.agent_id, memories: given })
+      const caller = callerOf(request)
+      const given = await inSlices(mapSteps(request.body.memories, readNewMemory), caller.signal)
+      const results = await memories.addMany(caller, { agentId: request.params.agent_id, memories: given })
       const toBody = (result: BatchResult, index: number) =>
         'memory' in result
           ? { index, status: 'created', memory: toMemoryBody(result.memory) }

@@ -5,6 +5,7 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { type ExpectedVersion, isExpected } from '../../shared/expected-version.ts'
 import { decodeCursor, invalidCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { contentHashOf } from './content-hash.ts'
 import { memoryNotFound, memoryVersionMismatch, memoryVersionNotFound } from './memory.errors.ts'
@@ -72,6 +73,7 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
   ): Promise<Memory> => {
     const { content = memory.content, metadata = memory.metadata } = change
     ensureStorable({ content, metadata: change.metadata, memoryType: change.memoryType })
+    if (content !== memory.content) await inSlices(tokenizer.prepare([content]), caller.signal)
     return updateMemory(tx, {
       agentId: memory.agentId,
       memoryId: memory.memoryId,

@@ -1,6 +1,7 @@
 /** What a search reads from PostgreSQL beside the index. */
 import type { TenantTransaction } from '../../ports/database.ts'
 import { sql } from '../../shared/sql.ts'
+import type { IndexableRow } from '../indexing/index.repository.ts'
 
 export type SearchAgent = {
   readonly spaceId: string
@@ -63,6 +64,42 @@ export const readSearchStart = async (
   if (row === undefined) return null
   const counts = Object.entries(row.frequencies ?? {})
   return { agent: toSearchAgent(row), frequencies: new Map(counts.map(([termId, count]) => [Number(termId), count])) }
+}
+
+/**
+ * The newest memories that were written after a revision, newest first: as many as `limit` and `bytesMax` let in, and one
+ * at least. `isWhole` is false when there are more.
+ */
+export const readNewestChanged = async (
+  tx: TenantTransaction,
+  {
+    agentId,
+    afterRevision,
+    model,
+    limit,
+    bytesMax,
+  }: { agentId: string; afterRevision: number; model: string; limit: number; bytesMax: number },
+): Promise<{ readonly rows: readonly IndexableRow[]; readonly isWhole: boolean }> => {
+  const rows = await tx.query<IndexableRow & { readonly found: number }>(sql`
+    with newest as (
+      select memory_id, revision, octet_length(content) + octet_length(metadata::text) as bytes from memory
+      where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and revision > ${afterRevision}
+      order by revision desc, memory_id limit ${limit + 1}
+    ), summed as (
+      select memory_id, count(*) over () as found, row_number() over changes as place, sum(bytes) over changes as bytes_so_far
+      from newest window changes as (order by revision desc, memory_id rows unbounded preceding)
+    )
+    select summed.found, memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
+      memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
+      memory.expires_at, entry.embedding, entry.error
+    from summed join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
+      and memory.memory_id = summed.memory_id
+    left join index_entry as entry on entry.tenant_id = memory.tenant_id
+      and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id and not entry.removed
+      and entry.content_revision = memory.content_revision and entry.embedding_model = ${model}
+    where summed.place <= ${limit} and (summed.place = 1 or summed.bytes_so_far <= ${bytesMax})
+    order by summed.place`)
+  return { rows, isWhole: rows.length === Number(rows[0]?.found ?? 0) }
 }
 
 export const readRemovedSince = async (

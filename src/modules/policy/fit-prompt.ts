@@ -7,6 +7,7 @@ import type { LanguageModel } from '../../ports/language-model.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { isAppError } from '../../shared/errors.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { ContextService } from '../context/context.service.ts'
 import type { Snapshot } from '../context/context-store.ts'
 import type { ToolService } from '../tool/tool.service.ts'
@@ -38,6 +39,7 @@ export const createPromptFitter = ({ model, tokenizer, contexts, tools }: FitOpt
     // Asking anything is how the window becomes known.
     const counted = model.windowTokens === null ? await count() : null
     const { windowTokens } = model
+    await inSlices(tokenizer.prepare(prompt.messages.map(({ content }) => content)), caller.signal)
     if (windowTokens === null || estimate(prompt) < windowTokens * closeShare) return 0
     return (counted ?? (await count())) - (windowTokens - answerTokensMin)
   }

@@ -4,8 +4,9 @@
  */
 import type { ChatReply } from '../../ports/language-model.ts'
 import type { ToolCallMessage } from '../../shared/chat.ts'
-import { parseOpenAiToolCalls } from '../tool/parse-openai-calls.ts'
-import { type ParsedStep, parseModelOutput } from '../tool/parse-output.ts'
+import { atOnce, type Steps } from '../../shared/yielding.ts'
+import { openAiCallSteps } from '../tool/parse-openai-calls.ts'
+import { outputSteps, type ParsedStep } from '../tool/parse-output.ts'
 import type { WireFormat } from './policy-prompt.ts'
 import type { ReadReply } from './run-state.ts'
 
@@ -27,22 +28,24 @@ const readPlain = (text: string): ParsedStep | null => {
   return { think: think?.trim() || null, answer: rest.trim(), calls: [], violations: [] }
 }
 
-const readText = (text: string, { format, callIdPrefix }: ReplyContext): ParsedStep => {
+function* readText(text: string, { format, callIdPrefix }: ReplyContext): Steps<ParsedStep> {
   const plain = format === 'native' ? readPlain(text) : null
-  return plain ?? parseModelOutput(text, { callIdPrefix })
+  return plain ?? (yield* outputSteps(text, { callIdPrefix }))
 }
 
 export type ReplyContext = { readonly format: WireFormat; readonly callIdPrefix: string }
 
+type Reply = Pick<ChatReply, 'text' | 'reasoning'> & { readonly toolCalls: readonly ToolCallMessage[] }
+
 /** Reads a reply whose function calls, if any, are all of the six tools'. Never throws. */
-export const readReply = (
-  { text, reasoning, toolCalls }: Pick<ChatReply, 'text' | 'reasoning'> & { toolCalls: readonly ToolCallMessage[] },
-  context: ReplyContext,
-): ReadReply => {
+export function* replySteps({ text, reasoning, toolCalls }: Reply, context: ReplyContext): Steps<ReadReply> {
   if (toolCalls.length > 0) {
-    const step = parseOpenAiToolCalls(toolCalls)
+    const step = yield* openAiCallSteps(toolCalls)
     return { ...step, think: joinThoughts(reasoning, looseTextOf(text)), looseText: null }
   }
-  const step = readText(text, context)
+  const step = yield* readText(text, context)
   return { ...step, think: joinThoughts(reasoning, step.think), looseText: looseTextOf(text) }
 }
+
+/** `replySteps` at once. */
+export const readReply = (reply: Reply, context: ReplyContext): ReadReply => atOnce(replySteps(reply, context))

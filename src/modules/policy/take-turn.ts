@@ -8,6 +8,7 @@ import type { ChatReply, LanguageModel, Sampling } from '../../ports/language-mo
 import type { Caller } from '../../shared/caller.ts'
 import type { ToolCallMessage } from '../../shared/chat.ts'
 import type { CreateId } from '../../shared/ids.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { Snapshot } from '../context/context-store.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { assistantMessage, type TurnWatcher } from '../tool/run-turn.ts'
@@ -19,7 +20,7 @@ import { takeClientCalls } from './client-calls.ts'
 import { composePrompt } from './compose-prompt.ts'
 import type { createPromptFitter } from './fit-prompt.ts'
 import { promptVersion, type Situation } from './policy-prompt.ts'
-import { readReply } from './read-reply.ts'
+import { replySteps } from './read-reply.ts'
 import { type Decision, decide, type ReadReply, type RunState } from './run-state.ts'
 import type { EmitEvent, PolicyStep, RunRequest, RunUsage } from './run-types.ts'
 
@@ -76,11 +77,11 @@ const messageOf = (parsed: ReadReply, clientCalls: readonly ToolCallMessage[]): 
 }
 
 /** The client's own functions are told apart by name, whether the model called natively or by tags in its text. */
-const readTurn = (reply: ChatReply, { format, clientTools }: RunRequest, callIdPrefix: string) => {
+const readTurn = async (reply: ChatReply, { format, clientTools }: RunRequest, callIdPrefix: string) => {
   const names = new Set(clientTools.map((tool) => tool.function.name))
   const isClients = ({ function: { name } }: ToolCallMessage) => names.has(name)
   const ownCalls = reply.toolCalls.filter((call) => !isClients(call))
-  const parsed = readReply({ ...reply, toolCalls: ownCalls }, { format, callIdPrefix })
+  const parsed = await inSlices(replySteps({ ...reply, toolCalls: ownCalls }, { format, callIdPrefix }))
   const { read, clientCalls } = takeClientCalls(parsed, names)
   return { read, clientCalls: [...reply.toolCalls.filter(isClients), ...clientCalls] }
 }
@@ -89,7 +90,7 @@ const readTurn = (reply: ChatReply, { format, clientTools }: RunRequest, callIdP
 const decisionOf = (
   { turnsNow }: RunRequest,
   state: RunState,
-  { read, clientCalls }: ReturnType<typeof readTurn>,
+  { read, clientCalls }: Awaited<ReturnType<typeof readTurn>>,
 ): Decision => {
   if (clientCalls.length > 0) return { kind: 'finish', reason: 'answer', answer: null }
   const decision = decide(state, read)
@@ -149,7 +150,7 @@ export const createTurn = ({ model, tools, fitPrompt, createId }: TurnOptions) =
     const stepId = createId('stp')
     const asked = await ask(caller, run, { state, stepId })
     const { reply, snapshot } = asked
-    const { read, clientCalls } = readTurn(reply, request, stepId.replace('stp_', 'call_'))
+    const { read, clientCalls } = await readTurn(reply, request, stepId.replace('stp_', 'call_'))
     const decision = decisionOf(request, state, { read, clientCalls })
     const parsed = { ...read, answer: decision.kind === 'finish' ? decision.answer : null }
     const outcomeOf = (step: StepAnswer): TurnOutcome => ({

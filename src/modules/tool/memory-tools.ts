@@ -3,9 +3,10 @@ import type { TenantTransaction } from '../../ports/database.ts'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import type { Metadata } from '../../shared/metadata.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import { refused } from '../context/context.errors.ts'
 import type { ContextService } from '../context/context.service.ts'
-import { planRecall, type RecalledMemory } from '../context/plan-recall.ts'
+import { planRecall, type RecalledMemory, recallContent } from '../context/plan-recall.ts'
 import { createIsShown } from '../context/shown-memories.ts'
 import type { MemoryService } from '../memory/memory.service.ts'
 import { toSimilarBody } from '../memory/memory-body.ts'
@@ -44,7 +45,7 @@ export const createMemoryTools = ({
   /** Planned on the context as it is under the session's lock, so other changes of the context never refuse it. */
   const applyRecall = async (
     tx: TenantTransaction,
-    { session, recall, reader }: Pick<ToolRun, 'session' | 'recall' | 'reader'>,
+    { caller, session, recall, reader }: Pick<ToolRun, 'caller' | 'session' | 'recall' | 'reader'>,
     { query, topK, results }: { query: string; topK: number; results: readonly RecalledMemory[] },
   ): Promise<ToolEffect> => {
     const { sessionId } = session
@@ -57,6 +58,7 @@ export const createMemoryTools = ({
     })
     const unchanged: ToolEffect = { result: answer(null), effective: false, session: null }
     if (recall.form === 'none') return unchanged
+    await inSlices(tokenizer.prepare([recallContent(results.filter((memory) => !isShown(memory)))]), caller.signal)
     const planned = planRecall(context, {
       query,
       topK,

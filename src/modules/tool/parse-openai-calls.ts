@@ -3,6 +3,7 @@
  * left out: one that must not run is kept with its problem.
  */
 import { isJsonObject, isUnsafeText } from '../../shared/json-limits.ts'
+import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
 import type { ParsedStep } from './parse-output.ts'
 import { type CallDraft, type CallProblem, callIdentity, draftCall, type ParsedCall, problemOf } from './read-calls.ts'
 import { callsMax, createViolations, type Violations } from './violations.ts'
@@ -38,13 +39,13 @@ const createIdGiver = (entries: readonly unknown[], violations: Violations) => {
  * The step of an assistant message that has these `tool_calls`. `arguments` may be JSON text or an object. The second of
  * two equal calls, and those after the 32nd, carry a problem. Never throws; what is no array has no calls.
  */
-export const parseOpenAiToolCalls = (toolCalls: unknown): ParsedStep => {
+export function* openAiCallSteps(toolCalls: unknown): Steps<ParsedStep> {
   const violations = createViolations()
   const entries: readonly unknown[] = Array.isArray(toolCalls) ? toolCalls : []
   if (!Array.isArray(toolCalls)) violations.note('malformed_call')
   const giveId = createIdGiver(entries, violations)
   const seen = new Set<string>()
-  const calls = entries.flatMap((entry, index): readonly ParsedCall[] => {
+  const read = yield* mapSteps(entries, (entry, index): readonly ParsedCall[] => {
     const draft = draftOf(entry, violations)
     if (draft === null) return []
     const toolCallId = giveId(entry, index)
@@ -58,6 +59,10 @@ export const parseOpenAiToolCalls = (toolCalls: unknown): ParsedStep => {
     else violations.note(excess)
     return [{ toolCallId, ...draft, ...(excess === null ? {} : { problem: problemOf(excess) }) }]
   })
+  const calls = read.flat()
   if (calls.length === 0) violations.note('no_action')
   return { think: null, answer: null, calls, violations: violations.list() }
 }
+
+/** `openAiCallSteps` at once. */
+export const parseOpenAiToolCalls = (toolCalls: unknown): ParsedStep => atOnce(openAiCallSteps(toolCalls))

@@ -14,6 +14,7 @@
  * form and parsed again is the same step; the time is linear in the text.
  */
 import { toSafeText } from '../../shared/json-limits.ts'
+import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
 import { type Block, readBlocks } from './read-blocks.ts'
 import { type CallDraft, callFromEntry, callIdentity, type ParsedCall } from './read-calls.ts'
 import { callsMax, createViolations, type Violation, type Violations } from './violations.ts'
@@ -29,10 +30,11 @@ export type ParsedStep = {
 const textsOf = (blocks: readonly Block[], kind: 'think' | 'answer'): readonly string[] =>
   blocks.flatMap((block) => (block.kind === kind ? [block.text.trim()] : []))
 
-const uniqueCalls = (drafts: readonly CallDraft[], violations: Violations): readonly CallDraft[] => {
+function* uniqueCalls(drafts: readonly CallDraft[], violations: Violations): Steps<readonly CallDraft[]> {
   const byIdentity = new Map<string, CallDraft>()
   for (const draft of drafts) {
     const identity = callIdentity(draft)
+    yield
     if (byIdentity.has(identity)) violations.note('duplicate_call')
     else if (byIdentity.size === callsMax) violations.note('too_many_calls')
     else byIdentity.set(identity, draft)
@@ -54,11 +56,10 @@ const noteForm = (blocks: readonly Block[], violations: Violations): void => {
   if (!blocks.some((block) => block.kind !== 'think')) violations.note('no_action')
 }
 
+type CallIds = { readonly callIdPrefix?: string }
+
 /** Call ids are `call_1`, `call_2`, … in order, or with another prefix. Never throws. */
-export const parseModelOutput = (
-  output: string,
-  { callIdPrefix = 'call' }: { readonly callIdPrefix?: string } = {},
-): ParsedStep => {
+export function* outputSteps(output: string, { callIdPrefix = 'call' }: CallIds = {}): Steps<ParsedStep> {
   const violations = createViolations()
   const text = toSafeText(output)
   if (text !== output) violations.note('unsafe_text')
@@ -66,11 +67,14 @@ export const parseModelOutput = (
     violations.note('empty_output')
     return { think: null, answer: null, calls: [], violations: violations.list() }
   }
-  const blocks = readBlocks(text, violations)
+  const blocks = yield* readBlocks(text, violations)
   noteForm(blocks, violations)
   const entries = blocks.flatMap((block) => (block.kind === 'tool_call' ? block.entries : []))
-  const drafts = entries.map((entry) => callFromEntry(entry, violations)).filter((draft) => draft !== null)
-  const calls = uniqueCalls(drafts, violations)
+  const drafts = yield* mapSteps(entries, (entry) => callFromEntry(entry, violations))
+  const calls = yield* uniqueCalls(
+    drafts.filter((draft) => draft !== null),
+    violations,
+  )
   const isCalling = calls.length > 0 || blocks.some((block) => block.kind === 'tool_call' && block.isMalformed)
   const answer = readAnswer(blocks, violations)
   if (isCalling && answer !== null) violations.note('call_and_answer')
@@ -81,3 +85,6 @@ export const parseModelOutput = (
     violations: violations.list(),
   }
 }
+
+/** `outputSteps` at once. */
+export const parseModelOutput = (output: string, ids: CallIds = {}): ParsedStep => atOnce(outputSteps(output, ids))

@@ -1,4 +1,5 @@
 /** Cuts a model's text into its blocks; parse-output.ts says by which rules. */
+import type { Steps } from '../../shared/yielding.ts'
 import { readLooseJson } from './repair-json.ts'
 import type { ViolationCode, Violations } from './violations.ts'
 
@@ -39,7 +40,7 @@ type Entries =
   | { readonly ok: false; readonly reason: 'open_string' | 'syntax' }
 
 /** All the JSON of a tool_call block, or none of it. */
-const readEntries = (body: string): Entries => {
+function* readEntries(body: string): Steps<Entries> {
   const entries: unknown[] = []
   const notes = new Set<ViolationCode>()
   let at = 0
@@ -49,6 +50,7 @@ const readEntries = (body: string): Entries => {
     if (!isBlank(body.slice(at, start).replaceAll(',', ''))) notes.add('text_around_json')
     if (start === body.length) break
     const read = readLooseJson(body, start)
+    yield
     if (!read.ok) return read
     for (const note of read.notes) notes.add(note)
     if (!Array.isArray(read.value)) notes.add('call_not_in_array')
@@ -73,7 +75,7 @@ const opensAt = ({ tags }: Source, index: number, kind: Block['kind']): boolean 
 const closesAt = ({ tags }: Source, index: number, kind: Block['kind']): boolean =>
   tags[index]?.kind === kind && tags[index].isClosing
 
-const cutCalls = (source: Source, open: number): Cut => {
+function* cutCalls(source: Source, open: number): Steps<Cut> {
   const { text, tags, violations } = source
   const start = tags[open]?.end ?? text.length
   const cutAt = (stop: number, entries: readonly unknown[] | null): Cut => {
@@ -86,7 +88,7 @@ const cutCalls = (source: Source, open: number): Cut => {
     }
   }
   for (let stop = open + 1; stop <= tags.length; stop += 1) {
-    const read = readEntries(text.slice(start, tags[stop]?.start))
+    const read = yield* readEntries(text.slice(start, tags[stop]?.start))
     if (read.ok) {
       for (const code of read.notes) violations.note(code)
       if (read.entries.length === 0) violations.note('empty_tool_call')
@@ -100,12 +102,12 @@ const cutCalls = (source: Source, open: number): Cut => {
 }
 
 /** The first tag of the run of blocks, with only white space between them, that ends the text; `tags.length` if none. */
-const closingRun = (source: Source, after: number): number => {
+function* closingRun(source: Source, after: number): Steps<number> {
   const { text, tags } = source
   let run = tags.length
   const last = tags.at(-1)
   if (last?.kind === 'tool_call' && !last.isClosing) {
-    const read = readEntries(text.slice(last.end))
+    const read = yield* readEntries(text.slice(last.end))
     if (read.ok && read.entries.length > 0) run = tags.length - 1
   }
   while (run - 1 > after) {
@@ -120,7 +122,7 @@ const closingRun = (source: Source, after: number): number => {
   return run > after ? run : tags.length
 }
 
-const cutText = (source: Source, open: number, kind: 'think' | 'answer'): Cut => {
+function* cutText(source: Source, open: number, kind: 'think' | 'answer'): Steps<Cut> {
   const { text, tags, violations } = source
   const start = tags[open]?.end ?? text.length
   let close = open + 1
@@ -130,7 +132,7 @@ const cutText = (source: Source, open: number, kind: 'think' | 'answer'): Cut =>
     return { block, nextTag: close + 1, end: tags[close]?.end ?? text.length }
   }
   violations.note('unclosed_block')
-  const nextTag = closingRun(source, open)
+  const nextTag = yield* closingRun(source, open)
   const end = tags[nextTag]?.start ?? text.length
   return { block: { kind, text: text.slice(start, end) }, nextTag, end }
 }
@@ -146,14 +148,15 @@ const cutUnopenedThink = (source: Source): Cut | null => {
   return { block: { kind: 'think', text: text.slice(0, tag.start) }, nextTag: close + 1, end: tag.end }
 }
 
-/** The blocks in order. Never throws. */
-export const readBlocks = (text: string, violations: Violations): readonly Block[] => {
+/** The blocks in order, a step for each. Never throws. */
+export function* readBlocks(text: string, violations: Violations): Steps<readonly Block[]> {
   const source = { text, tags: tagsOf(text), violations, tagsInStringsLeft: tagsInStringsMax }
   const unopened = cutUnopenedThink(source)
   if (unopened !== null) violations.note('unopened_think')
   const blocks: Block[] = unopened === null ? [] : [unopened.block]
   let { nextTag: index, end: at } = unopened ?? { nextTag: 0, end: 0 }
   for (;;) {
+    yield
     const tag = source.tags[index]
     if (!isBlank(text.slice(at, tag?.start))) violations.note('text_outside_blocks')
     if (tag === undefined) return blocks
@@ -163,7 +166,7 @@ export const readBlocks = (text: string, violations: Violations): readonly Block
       at = tag.end
       continue
     }
-    const cut = tag.kind === 'tool_call' ? cutCalls(source, index) : cutText(source, index, tag.kind)
+    const cut = yield* tag.kind === 'tool_call' ? cutCalls(source, index) : cutText(source, index, tag.kind)
     blocks.push(cut.block)
     index = cut.nextTag
     at = cut.end

@@ -41,10 +41,14 @@ export type CallDraft = Omit<ParsedCall, 'toolCallId'>
 
 export const problemOf = (code: CallProblem['code']): CallProblem => ({ code, detail: violationDetails[code] })
 
+/** More than content and metadata of full size take, with each of their characters escaped. Longer text is read by nobody. */
+const argumentsCharsMax = 524_288
+
 /** Arguments that are JSON in a string are unpacked; text that is no JSON object stays as it is. */
 const unpack = (given: unknown, violations: Violations): unknown => {
   if (typeof given !== 'string') return given ?? {}
   if (given.trim() === '') return {}
+  if (given.length > argumentsCharsMax) return given
   const read = readLooseJson(given)
   if (!read.ok || given.slice(read.end).trim() !== '' || !isJsonObject(read.value)) return given
   for (const note of read.notes) violations.note(note)

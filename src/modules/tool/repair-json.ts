@@ -10,6 +10,10 @@ import { isExactNumber } from '../../shared/exact-numbers.ts'
 import { decodeString } from './loose-strings.ts'
 
 export const looseDepthMax = 40
+/** More than the 32 calls of a step can have, with metadata of full size in each. */
+const valuesMax = 150_000
+/** Of all objects together: a member with a name of its own costs as much as ten values. */
+const membersMax = 20_000
 
 /** How the text departed from JSON, in the words of violations.ts. */
 export type LooseNote = 'loose_json' | 'bare_backslash' | 'number_as_text'
@@ -33,7 +37,14 @@ class LooseJsonError extends Error {
 const openString = new LooseJsonError('open_string')
 const syntaxFault = new LooseJsonError('syntax')
 
-type Cursor = { readonly text: string; readonly notes: Set<LooseNote>; at: number; depth: number }
+type Cursor = {
+  readonly text: string
+  readonly notes: Set<LooseNote>
+  at: number
+  depth: number
+  values: number
+  members: number
+}
 
 const plainText = { '"': /[^"\\]*/y, "'": /[^'\\]*/y } as const
 const numberToken = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
@@ -59,7 +70,9 @@ const take = (cursor: Cursor, token: RegExp): string => {
 
 /** The next character that is not white space, not yet taken; empty at the end. */
 const peek = (cursor: Cursor): string => {
-  take(cursor, spaceToken)
+  const next = cursor.text.charCodeAt(cursor.at)
+  // Nearly always there is no white space, and asking the pattern would take most of the time of reading.
+  if (!(next > 0x20 && next < 0x80)) take(cursor, spaceToken)
   return cursor.text[cursor.at] ?? ''
 }
 
@@ -87,8 +100,11 @@ const readString = (cursor: Cursor, quote: '"' | "'"): string => {
   return text
 }
 
+const [minus, zero, nine] = [0x2d, 0x30, 0x39]
+
 const readScalar = (cursor: Cursor): unknown => {
-  const word = take(cursor, wordToken)
+  const first = cursor.text.charCodeAt(cursor.at)
+  const word = first === minus || (first >= zero && first <= nine) ? '' : take(cursor, wordToken)
   const value = words.get(word)
   if (value !== undefined) {
     if (word[0] === 'T' || word[0] === 'F' || word[0] === 'N') cursor.notes.add('loose_json')
@@ -122,6 +138,8 @@ const readParts = <T>(cursor: Cursor, { close, readOne }: { close: string; readO
 }
 
 const readMember = (cursor: Cursor): [string, unknown] => {
+  cursor.members += 1
+  if (cursor.members > membersMax) throw syntaxFault
   const quote = peek(cursor)
   if (quote !== '"' && quote !== "'") throw syntaxFault
   const key = readString(cursor, quote)
@@ -130,6 +148,8 @@ const readMember = (cursor: Cursor): [string, unknown] => {
 }
 
 const readValue = (cursor: Cursor): unknown => {
+  cursor.values += 1
+  if (cursor.values > valuesMax) throw syntaxFault
   const first = peek(cursor)
   if (first === '"' || first === "'") return readString(cursor, first)
   if (first === '[') return readParts(cursor, { close: ']', readOne: () => readValue(cursor) })
@@ -140,7 +160,7 @@ const readValue = (cursor: Cursor): unknown => {
 
 /** The value that begins at `start`, and where it ends. Never throws. */
 export const readLooseJson = (text: string, start = 0): LooseJson => {
-  const cursor: Cursor = { text, notes: new Set(), at: start, depth: 0 }
+  const cursor: Cursor = { text, notes: new Set(), at: start, depth: 0, values: 0, members: 0 }
   try {
     const value = readValue(cursor)
     return { ok: true, value, end: cursor.at, notes: cursor.notes }

@@ -6,11 +6,12 @@
  */
 import { createHash } from 'node:crypto'
 import type { Caller, IdempotencyClaim } from '../../shared/caller.ts'
+import { inSlices, type Steps } from '../../shared/yielding.ts'
 import type { ExpectedContext } from '../context/context-store.ts'
 import type { Operation } from '../idempotency/idempotency.service.ts'
 import { createToolCall, type ToolCallOptions } from './call-tool.ts'
-import { parseOpenAiToolCalls } from './parse-openai-calls.ts'
-import { type ParsedStep, parseModelOutput } from './parse-output.ts'
+import { openAiCallSteps } from './parse-openai-calls.ts'
+import { outputSteps, type ParsedStep } from './parse-output.ts'
 import { assistantMessage, createTurnRunner, type ModelTurn } from './run-turn.ts'
 import { outputMissing } from './tool.errors.ts'
 import type { StepAnswer } from './tool-answers.ts'
@@ -31,11 +32,11 @@ const stepIdOf = (sessionId: string, { key, requestHash }: IdempotencyClaim): st
   return `stp_${hash.slice(0, 32)}`
 }
 
-const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): ParsedStep => {
+const readOutput = ({ output, toolCalls }: ModelOutput, stepId: string): Steps<ParsedStep> => {
   if ((output === undefined) === (toolCalls === undefined)) throw outputMissing()
   return output === undefined
-    ? parseOpenAiToolCalls(toolCalls)
-    : parseModelOutput(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
+    ? openAiCallSteps(toolCalls)
+    : outputSteps(output, { callIdPrefix: stepId.replace('stp_', 'call_') })
 }
 
 export const createToolService = (options: ToolCallOptions) => {
@@ -54,7 +55,7 @@ export const createToolService = (options: ToolCallOptions) => {
     const { agentId, createdAt } = await contexts.readSession(caller, sessionId)
     const { idempotency: claim } = caller
     const stepId = claim === null ? createId('stp') : stepIdOf(sessionId, claim)
-    const parsed = readOutput(output, stepId)
+    const parsed = await inSlices(readOutput(output, stepId), caller.signal)
     const isAppended = append && (parsed.answer !== null || parsed.calls.length > 0)
     const turn: ModelTurn = {
       ...{ sessionId, agentId, createdAt },
