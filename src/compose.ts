@@ -164,7 +164,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     logger,
     eraseAgents: agents.eraseAll,
     onChange: (tenantId) => {
-      keys.forgetVerified()
+      keys.forgetVerified(tenantId)
       quota.forget(tenantId)
       modelTokens.forget(tenantId)
     },

@@ -1,4 +1,6 @@
+import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
+import type { Clock } from '../shared/clock.ts'
 import { refTo } from '../shared/schema.ts'
 import { type App, publicAccess } from './route.ts'
 
@@ -8,13 +10,34 @@ export type PartState = { readonly ready: boolean; readonly detail: string }
 export type HealthPart = { readonly name: string; readonly isNeeded: boolean; check(): Promise<PartState> }
 
 const checkTimeoutMs = 2_000
+/** Anybody may ask, as often as they like: the parts are asked no more often than this. */
+const believedMs = 250
 
 const stateOf = async (part: HealthPart): Promise<PartState> => {
+  let timer: NodeJS.Timeout | undefined
   const late = new Promise<PartState>((resolve) => {
-    setTimeout(() => resolve({ ready: false, detail: 'does not answer' }), checkTimeoutMs).unref()
+    timer = setTimeout(() => resolve({ ready: false, detail: 'does not answer' }), checkTimeoutMs)
   })
-  return Promise.race([part.check().catch(() => ({ ready: false, detail: 'fails' })), late])
+  const checked = part.check().catch(() => ({ ready: false, detail: 'fails' }))
+  return Promise.race([checked, late]).finally(() => clearTimeout(timer))
 }
+
+type States = ReadonlyMap<string, PartState>
+
+/** The states of all parts; those who ask at once, or just after, share an answer. */
+const createStates = (parts: readonly HealthPart[], clock: Clock): (() => Promise<States>) => {
+  let asked: { readonly states: Promise<States>; readonly atMs: number } | null = null
+  const ask = async (): Promise<States> =>
+    new Map(await Promise.all(parts.map(async (part) => [part.name, await stateOf(part)] as const)))
+  return () => {
+    const nowMs = clock.monotonicMs()
+    if (asked === null || nowMs - asked.atMs > believedMs) asked = { states: ask(), atMs: nowMs }
+    return asked.states
+  }
+}
+
+/** Figures tell of tenants, and reasons of the house: the public learns the state alone. */
+const shownToAnybody = ({ ready }: PartState): PartState => ({ ready, detail: ready ? 'ready' : 'not ready' })
 
 const readinessSchema = Type.Object(
   {
@@ -24,11 +47,16 @@ const readinessSchema = Type.Object(
   { $id: 'Readiness' },
 )
 
-export const registerHealthRoutes = (
-  app: App,
-  { parts, isDraining }: { parts: readonly HealthPart[]; isDraining: () => boolean },
-): void => {
+export type HealthRoutesOptions = {
+  readonly parts: readonly HealthPart[]
+  readonly isDraining: () => boolean
+  readonly isOperator: (request: FastifyRequest) => Promise<boolean>
+  readonly clock: Clock
+}
+
+export const registerHealthRoutes = (app: App, { parts, isDraining, isOperator, clock }: HealthRoutesOptions): void => {
   app.addSchema(readinessSchema)
+  const readStates = createStates(parts, clock)
 
   app.route({
     method: 'GET',
@@ -52,17 +80,18 @@ export const registerHealthRoutes = (
     logLevel: 'warn',
     schema: {
       operationId: 'getReadiness',
-      summary: 'Can it serve? With the state of each part',
+      summary: 'Can it serve? With the state of each part; in detail to the operator',
       tags: ['process'],
       security: [],
       response: { 200: refTo<object>('Readiness'), 503: refTo<object>('Readiness') },
     },
-    handler: async (_request, reply) => {
-      const states = await Promise.all(parts.map(async (part) => [part.name, await stateOf(part)] as const))
-      const isDown = parts.some(({ isNeeded }, at) => isNeeded && states[at]?.[1].ready !== true) || isDraining()
-      const isWhole = states.every(([, { ready }]) => ready)
+    handler: async (request, reply) => {
+      const [states, isOperators] = await Promise.all([readStates(), isOperator(request)])
+      const isDown = parts.some(({ isNeeded, name }) => isNeeded && states.get(name)?.ready !== true) || isDraining()
+      const isWhole = [...states.values()].every(({ ready }) => ready)
       const status = isDown ? 'unavailable' : isWhole ? 'ready' : 'degraded'
-      return reply.code(isDown ? 503 : 200).send({ status, parts: Object.fromEntries(states) })
+      const shown = [...states].map(([name, state]) => [name, isOperators ? state : shownToAnybody(state)] as const)
+      return reply.code(isDown ? 503 : 200).send({ status, parts: Object.fromEntries(shown) })
     },
   })
 }

@@ -31,6 +31,11 @@ export type Caller = {
   /** Aborted when the client goes away or the request's deadline passes. */
   readonly signal: AbortSignal
   readonly idempotency: IdempotencyClaim | null
+  /**
+   * For work that goes on for long, between its pieces: whether the key is still good. Absent: nothing came with a key.
+   * @throws AppError `auth.invalid_key` (401) when it was revoked or has expired meanwhile
+   */
+  readonly ensureLive?: () => Promise<void>
 }
 
 /** Over REST the path says whose session a request is about; where headers say it, the claim has to cover them too. */

@@ -12,7 +12,7 @@ import { readImported } from './read-memory.ts'
 const lineBytesMax = 524_288
 const newline = 0x0a
 
-type ImportedLine = { readonly line: number; readonly memory: ImportedMemory | AppError }
+export type ImportedLine = { readonly line: number; readonly memory: ImportedMemory | AppError }
 
 const lineInvalid = (detail: string) => memoryInvalid([{ pointer: '', detail }])
 

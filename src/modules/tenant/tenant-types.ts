@@ -57,8 +57,8 @@ export type Usage = {
   readonly memories: number
   readonly memoryTokens: number
   readonly storedBytes: number
-  /** Of the model, today (UTC). */
-  readonly modelTokensToday: number
+  /** Of the model, today (UTC); null to a key that is bound to agents, since they are the whole tenant's. */
+  readonly modelTokensToday: number | null
   readonly quotas: Quotas
 }
 

@@ -84,13 +84,17 @@ export const findDeletingTenants = async (tx: SystemTransaction, limit: number):
     (row) => row.tenant_id,
   )
 
-export const readUsage = async (tx: TenantTransaction): Promise<Omit<Usage, 'quotas' | 'modelTokensToday'>> => {
+/** `only`: of these agents; null: of all. */
+export const readUsage = async (
+  tx: TenantTransaction,
+  only: readonly string[] | null = null,
+): Promise<Omit<Usage, 'quotas' | 'modelTokensToday'>> => {
   const rows = await tx.query<
     Record<'agents' | 'sessions' | 'memories' | 'memory_tokens' | 'stored_bytes', number>
   >(sql`
     select count(*) as agents, coalesce(sum(session_count), 0) as sessions, coalesce(sum(memory_count), 0) as memories,
       coalesce(sum(memory_tokens), 0) as memory_tokens, coalesce(sum(stored_bytes), 0) as stored_bytes
-    from agent where tenant_id = ${tx.tenantId}`)
+    from agent where tenant_id = ${tx.tenantId} and (${only}::text[] is null or agent_id = any(${only}::text[]))`)
   const [row] = rows
   return {
     agents: row?.agents ?? 0,
@@ -108,10 +112,13 @@ export const insertAuditEvent = async (tx: TenantTransaction, event: Omit<AuditE
       ${JSON.stringify(event.details)}::jsonb, ${event.requestId})`)
 }
 
-/** The newest first; `before` is the last id of the page before, or empty. */
+/**
+ * The newest first; `before` is the last id of the page before, or empty. `only`: what was done to keys that are bound to
+ * these agents and no others; null: all.
+ */
 export const listAuditEvents = async (
   tx: TenantTransaction,
-  { before, limit }: { before: string; limit: number },
+  { only, before, limit }: { only: readonly string[] | null; before: string; limit: number },
 ): Promise<readonly AuditEvent[]> => {
   const rows = await tx.query<{
     audit_event_id: string
@@ -123,6 +130,8 @@ export const listAuditEvents = async (
     created_at: string
   }>(sql`
     select * from audit_event where tenant_id = ${tx.tenantId} and (${before} = '' or audit_event_id < ${before})
+      and (${only}::text[] is null
+        or (jsonb_typeof(details->'agent_ids') = 'array' and details->'agent_ids' <@ to_jsonb(${only}::text[])))
     order by audit_event_id desc limit ${limit}`)
   return rows.map((row) => ({
     auditEventId: row.audit_event_id,

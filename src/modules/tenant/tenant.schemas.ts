@@ -110,7 +110,10 @@ export const usageSchema = Type.Object(
     memories: Type.Integer(),
     memory_tokens: Type.Integer(),
     stored_bytes: Type.Integer(),
-    model_tokens_today: Type.Integer({ description: 'Prompt and completion together, since midnight UTC.' }),
+    model_tokens_today: Type.Union([Type.Integer(), Type.Null()], {
+      description:
+        'Prompt and completion together, since midnight UTC. Null to a key that is bound to agents: they are counted for the tenant.',
+    }),
     quotas: refTo<QuotasBody>('Quotas'),
   },
   { $id: 'Usage' },

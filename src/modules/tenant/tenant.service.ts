@@ -192,6 +192,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         },
       }),
 
+    /** To a caller that is bound to agents, what those store; tokens of the model are counted for the tenant alone. */
     getUsage: async (caller: Caller): Promise<Usage> =>
       database.read(
         caller.tenantId,
@@ -199,17 +200,18 @@ export const createTenantService = (options: TenantServiceOptions) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
           const { promptTokens, completionTokens } = await readModelUsage(tx, dayOf(options.clock.nowMs()))
-          const modelTokensToday = promptTokens + completionTokens
-          return { ...(await readUsage(tx)), modelTokensToday, quotas: tenant.quotas }
+          const modelTokensToday = caller.agentIds === null ? promptTokens + completionTokens : null
+          return { ...(await readUsage(tx, caller.agentIds)), modelTokensToday, quotas: tenant.quotas }
         },
         caller,
       ),
 
+    /** To a caller that is bound to agents, what was done to keys that reach no further. */
     listAuditEvents: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<AuditEvent>> => {
       const [before] = decodeCursor({ list: 'audit', cursor }, [''] as readonly [string])
       const rows = await database.transact(
         caller.tenantId,
-        (tx) => listAuditEvents(tx, { before, limit: limit + 1 }),
+        (tx) => listAuditEvents(tx, { only: caller.agentIds, before, limit: limit + 1 }),
         caller,
       )
       return pageOf(rows, { list: 'audit', limit, keysOf: ({ auditEventId }) => [auditEventId] })

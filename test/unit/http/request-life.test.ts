@@ -19,7 +19,11 @@ const createGate = (): Gate => {
 
 const options: RequestLifeOptions = {
   requestsInFlightMax: 2,
+  requestsInFlightPerTenantMax: 2,
   bodyBytesInFlightMax: 1_000,
+  bodyBytesInFlightPerTenantMax: 1_000,
+  streamsInFlightMax: 2,
+  streamsInFlightPerTenantMax: 1,
   bodyLimitBytes: 600,
   requestTimeoutMs: 10_000,
   streamTimeoutMs: 20_000,
@@ -42,8 +46,14 @@ describe('the life of a request', () => {
     })
     life = registerRequestLife(app, { ...options, ...overrides })
     const access = tenantAccess('memory:read')
-    app.post('/wait', { config: { access } }, async (request) => {
-      signal = life.signalOf(request)
+    // The key is the tenant; that of the operator is none.
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.routeOptions.config.access?.kind === 'public') return
+      life.ensureTakes(reply)
+      const tenantId = request.headers.authorization ?? 'a'
+      signal = life.begin(request, reply, tenantId === 'operator' ? null : tenantId)
+    })
+    app.post('/wait', { config: { access } }, async () => {
       arrived.open()
       await gate.opened
       return {}
