@@ -42,6 +42,13 @@ export const connectionToClose = (connections: Iterable<Connection>): Connection
   return most[0]
 }
 
+/** Of answers that wait for the one before them Node.js tells nobody when their connection is gone. */
+const endQueued = (response: ServerResponse): void => {
+  if (response.socket !== null || response.closed) return
+  response.destroy()
+  response.emit('close')
+}
+
 export const watchConnections = (server: Server, options: ConnectionsOptions) => {
   const { connectionsMax, connectionsPerAddressMax } = options
   const isProxy = createAddressList(options.trustProxy)
@@ -84,6 +91,7 @@ export const watchConnections = (server: Server, options: ConnectionsOptions) =>
     socket.once('close', () => {
       open.delete(socket)
       leaveStrangers(connection)
+      for (const response of connection.answering) endQueued(response)
     })
     if (!connection.isProxy) {
       strangers.set(address, strangersOf(address).add(connection))

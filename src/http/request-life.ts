@@ -68,6 +68,7 @@ const weightOf = ({ headers, method }: FastifyRequest, bodyLimitBytes: number): 
 
 type Shares = { readonly requests: Share; readonly bodyBytes: Share; readonly streams: Share }
 type Kind = keyof Shares
+const kinds: readonly Kind[] = ['requests', 'bodyBytes', 'streams']
 
 const ownBounds: Readonly<Record<Kind, () => AppError>> = {
   requests: tenantRequestsInFlight,
@@ -105,14 +106,18 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
 
   type Take = (kind: Kind, weight: number) => void
 
-  /** @throws AppError `quota.*_in_flight` (429), `server.overloaded` (503) */
+  /** What is taken is given back with the answer. @throws AppError `quota.*_in_flight` (429), `server.overloaded` (503) */
   const takerOf = (owner: string, response: FastifyReply['raw']): Take => {
     const shares = owner === operator ? operators : tenants
+    const taken: Record<Kind, number> = { requests: 0, bodyBytes: 0, streams: 0 }
+    response.once('close', () => {
+      for (const kind of kinds) shares[kind].giveBack(owner, taken[kind])
+    })
     return (kind, weight) => {
       const taking = shares[kind].take(owner, weight)
       if (taking === 'own bound') throw ownBounds[kind]()
       if (taking === 'whole bound') throw overloaded()
-      response.once('close', () => shares[kind].giveBack(owner, weight))
+      taken[kind] += weight
     }
   }
 

@@ -41,7 +41,9 @@ export const createShare = (
       add(tenantId, weight)
       return 'taken'
     },
-    giveBack: (tenantId, weight) => add(tenantId, -weight),
+    giveBack: (tenantId, weight) => {
+      if (weight > 0) add(tenantId, -weight)
+    },
     held: () => held,
   }
 }

@@ -21,7 +21,7 @@ const options: RequestLifeOptions = {
   requestsInFlightMax: 2,
   requestsInFlightPerTenantMax: 2,
   bodyBytesInFlightMax: 1_000,
-  bodyBytesInFlightPerTenantMax: 1_000,
+  bodyBytesInFlightPerTenantMax: 2_000,
   streamsInFlightMax: 2,
   streamsInFlightPerTenantMax: 1,
   bodyLimitBytes: 600,
