@@ -28,6 +28,31 @@ describe('limits', () => {
     }
   })
 
+  it('A1: a good key is answered at once while its address tries many that are wrong', async () => {
+    const test = await createTestApp()
+    try {
+      const { key } = await test.makeKey()
+      const status = async (given: string) => (await test.request(given, { url: '/v1/usage' })).statusCode
+      expect(await status(key)).toBe(200)
+      const wrong = Array.from({ length: 600 }, (_, at) => key.slice(0, -4) + String(at).padStart(4, 'A'))
+      let isOver = false
+      const tried = Promise.all(wrong.map(status)).finally(() => {
+        isOver = true
+      })
+      let answered = 0
+      while (!isOver) {
+        test.modules.clock.advance(1_001)
+        expect(await status(key)).toBe(200)
+        answered += 1
+      }
+      expect(answered).toBeGreaterThan(1)
+      // Beyond those that may wait, the rest is turned away.
+      expect([...new Set(await tried)].sort()).toEqual([401, 503])
+    } finally {
+      await test.close()
+    }
+  })
+
   it('on the rate of a tenant leave other tenants alone', async () => {
     const test = await createTestApp()
     try {
