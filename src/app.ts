@@ -217,7 +217,7 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   registerBodyParsers(app, { ...options, clock, life })
   app.addSchema(problemSchema)
   await registerApiReference(app)
-  registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining, isOperator, clock })
+  registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining, isOperator })
   registerMetricsRoute(app, options)
   registerModules(app, options)
   return { app, life }

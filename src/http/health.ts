@@ -1,6 +1,5 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
-import type { Clock } from '../shared/clock.ts'
 import { refTo } from '../shared/schema.ts'
 import { type App, publicAccess } from './route.ts'
 
@@ -10,8 +9,6 @@ export type PartState = { readonly ready: boolean; readonly detail: string }
 export type HealthPart = { readonly name: string; readonly isNeeded: boolean; check(): Promise<PartState> }
 
 const checkTimeoutMs = 2_000
-/** Anybody may ask, as often as they like: the parts are asked no more often than this. */
-const believedMs = 250
 
 const stateOf = async (part: HealthPart): Promise<PartState> => {
   let timer: NodeJS.Timeout | undefined
@@ -24,15 +21,16 @@ const stateOf = async (part: HealthPart): Promise<PartState> => {
 
 type States = ReadonlyMap<string, PartState>
 
-/** The states of all parts; those who ask at once, or just after, share an answer. */
-const createStates = (parts: readonly HealthPart[], clock: Clock): (() => Promise<States>) => {
-  let asked: { readonly states: Promise<States>; readonly atMs: number } | null = null
+/** The states of all parts. Anybody may ask, as often as they like: those who ask at once share an answer. */
+const createStates = (parts: readonly HealthPart[]): (() => Promise<States>) => {
+  let asked: Promise<States> | null = null
   const ask = async (): Promise<States> =>
     new Map(await Promise.all(parts.map(async (part) => [part.name, await stateOf(part)] as const)))
   return () => {
-    const nowMs = clock.monotonicMs()
-    if (asked === null || nowMs - asked.atMs > believedMs) asked = { states: ask(), atMs: nowMs }
-    return asked.states
+    asked ??= ask().finally(() => {
+      asked = null
+    })
+    return asked
   }
 }
 
@@ -51,12 +49,11 @@ export type HealthRoutesOptions = {
   readonly parts: readonly HealthPart[]
   readonly isDraining: () => boolean
   readonly isOperator: (request: FastifyRequest) => Promise<boolean>
-  readonly clock: Clock
 }
 
-export const registerHealthRoutes = (app: App, { parts, isDraining, isOperator, clock }: HealthRoutesOptions): void => {
+export const registerHealthRoutes = (app: App, { parts, isDraining, isOperator }: HealthRoutesOptions): void => {
   app.addSchema(readinessSchema)
-  const readStates = createStates(parts, clock)
+  const readStates = createStates(parts)
 
   app.route({
     method: 'GET',
