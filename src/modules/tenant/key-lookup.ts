@@ -98,7 +98,9 @@ export const createKeyLookup = ({ database, clock, cacheMs }: KeyLookupOptions) 
 
     /** A key of the tenant, or the tenant itself, has changed: what is known of its keys is asked for again. */
     forget: (tenantId: string): void => {
-      for (const [name, { key }] of good.entries()) if (key.tenantId === tenantId) good.set(name, { key, untilMs: 0 })
+      // A list of its own: what is set again while the cache is walked comes again.
+      const known = [...good.entries()].filter(([, { key }]) => key.tenantId === tenantId)
+      for (const [name, { key }] of known) good.set(name, { key, untilMs: Number.NEGATIVE_INFINITY })
       wrong.clear()
       for (const [name, one] of asking) if (one.tenantId === tenantId) asking.delete(name)
     },
