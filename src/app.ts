@@ -3,16 +3,19 @@ import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, type FastifyReply, type FastifyRequest, LogController } from 'fastify'
 import type { Modules } from './compose.ts'
+import { watchMethods } from './http/allowed-methods.ts'
+import { registerAnswers } from './http/answers.ts'
 import { registerApiReference } from './http/api-reference.ts'
 import { type AuthenticateOptions, registerAuthentication } from './http/authenticate.ts'
 import { registerBodyParsers } from './http/body-parsers.ts'
-import { handleClientError, registerOddRequests } from './http/client-error.ts'
+import { createClientErrorHandler, registerOddRequests } from './http/client-error.ts'
+import { type Connections, type ConnectionsOptions, watchConnections } from './http/connections.ts'
 import { logFailure } from './http/describe-error.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
-import { routeNotFound, toAppError } from './http/http-errors.ts'
+import { clientGone, isOfClientGone, methodNotAllowed, routeNotFound, toAppError } from './http/http-errors.ts'
 import type { Metrics } from './http/metrics.ts'
+import type { PaceOptions } from './http/pace.ts'
 import { openAiErrorOf, problemBodyOf } from './http/problem.ts'
-import { createRateLimit } from './http/rate-limit.ts'
 import { type RequestLife, type RequestLifeOptions, registerRequestLife } from './http/request-life.ts'
 import { type App, metricsAccess, publicAccess } from './http/route.ts'
 import { problemSchema } from './http/route-schemas.ts'
@@ -38,14 +41,15 @@ import { systemClock } from './shared/clock.ts'
 import { createId } from './shared/ids.ts'
 
 export type AppOptions = RequestLifeOptions &
+  ConnectionsOptions &
+  PaceOptions &
   Pick<AuthenticateOptions, 'defaultRatePerSecond' | 'authFailuresPerMinute' | 'metricsKey' | 'readOperatorKeyHash'> & {
     readonly modules: Modules
     readonly tokenCountSource: TokenCountSource
     readonly policyDefaults: PolicyDefaults
     readonly healthParts: readonly HealthPart[]
     readonly metrics: Metrics
-    readonly bodyLimitBytes: number
-    readonly trustProxy: string
+    readonly headersTimeoutMs: number
     readonly mcpOrigins: string
     readonly logger: FastifyBaseLogger
   }
@@ -60,8 +64,12 @@ const requestIdPattern = /^[A-Za-z0-9._-]{1,64}$/
 
 const sendProblem = (error: unknown, request: FastifyRequest, reply: FastifyReply) => {
   const problem = toAppError(error)
-  logFailure(request.log, problem)
+  // Work that ended because its client left is no failure, whatever the work made of it.
+  logFailure(request.log, reply.raw.destroyed && isOfClientGone(problem) ? clientGone() : problem)
   if (problem.status === 401) void reply.header('WWW-Authenticate', 'Bearer')
+  // Who has asked for nothing that there is, or with no good key, is not waited for any more.
+  if ([401, 404, 405].includes(problem.status) && request.caller === null && request.operator === null)
+    void reply.header('Connection', 'close')
   if (problem.retryAfterSeconds !== undefined) void reply.header('Retry-After', problem.retryAfterSeconds)
   const isForOpenAi = request.routeOptions?.config?.errorForm === 'openai'
   // OpenAI's clients try again by status alone unless they are told.
@@ -74,7 +82,15 @@ const sendProblem = (error: unknown, request: FastifyRequest, reply: FastifyRepl
     .send(JSON.stringify({ ...problemBodyOf(problem, request.id), ...openAiPart }))
 }
 
-const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }: AppOptions) =>
+/** How often Node.js looks for requests that have not arrived in time. */
+const connectionsCheckMs = 1_000
+/** A request may be for a URI with its host, as one to a proxy is (RFC 9112, section 3.2.2). */
+const absoluteForm = /^https?:\/\/[^/?#]*/i
+
+const createInstance = (
+  { logger, bodyLimitBytes, trustProxy, streamTimeoutMs, headersTimeoutMs }: AppOptions,
+  isAnswering: Connections['isAnswering'],
+) =>
   Fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -84,9 +100,14 @@ const createInstance = ({ logger, bodyLimitBytes, trustProxy, streamTimeoutMs }:
     forceCloseConnections: true,
     return503OnClosing: false,
     routerOptions: { maxParamLength: paramLengthMax },
-    clientErrorHandler: handleClientError,
-    // Node.js would refuse it without a problem document; the edge does it with one.
-    http: { requireHostHeader: false },
+    rewriteUrl: ({ url = '/' }) => url.replace(absoluteForm, '').replace(/^(?=[?#]|$)/, '/'),
+    clientErrorHandler: createClientErrorHandler(isAnswering),
+    http: {
+      // Node.js would refuse it without a problem document; the edge does it with one.
+      requireHostHeader: false,
+      headersTimeout: Math.min(headersTimeoutMs, streamTimeoutMs),
+      connectionsCheckingInterval: connectionsCheckMs,
+    },
     trustProxy: trustProxy === '' ? false : trustProxy.split(',').map((address) => address.trim()),
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -112,10 +133,18 @@ const registerProblems = (app: App): void => {
   })
 }
 
-const registerHooks = (app: App): void => {
+const registerHooks = (app: App, connections: Connections): void => {
+  const methodsOf = watchMethods(app)
   app.addHook('onRequest', async (request, reply) => {
+    connections.answer(request.raw, reply.raw)
     void reply.header('X-Request-Id', request.id)
     coerced(request)
+    if (!request.is404) return
+    const methods = methodsOf(request.url)
+    if (methods.length === 0) throw routeNotFound()
+    void reply.header('Allow', methods.join(', '))
+    if (request.method !== 'OPTIONS') throw methodNotAllowed(methods)
+    return reply.code(204).send()
   })
   app.addHook('onResponse', async (request, reply) => {
     const { url, method } = request.routeOptions
@@ -156,11 +185,21 @@ const registerModules = (app: App, options: AppOptions): void => {
   registerChatRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
 }
 
+/** Connections are watched once there is a server, which is made with what it is told of them. */
+const createServer = (options: AppOptions): { readonly app: App; readonly connections: Connections } => {
+  let connections: Connections | null = null
+  const app = createInstance(options, (socket) => connections?.isAnswering(socket) ?? false)
+  connections = watchConnections(app.server, options)
+  return { app, connections }
+}
+
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
-  const app: App = createInstance(options)
+  const { app, connections } = createServer(options)
+  const clock = systemClock
   registerProblems(app)
-  registerHooks(app)
+  registerHooks(app, connections)
   registerOddRequests(app)
+  registerAnswers(app, { ...options, clock })
   const life = registerRequestLife(app, options)
   options.metrics.register(app)
   await app.register(helmet, { contentSecurityPolicy: { useDefaults: false, directives: answersPolicy } })
@@ -168,16 +207,17 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   app.addHook('onRoute', (route) => {
     if (route.url.startsWith('/docs')) route.config = { ...route.config, access: publicAccess }
   })
-  registerAuthentication(app, {
+  const { isOperator } = registerAuthentication(app, {
     ...options,
     keys: options.modules.keys,
-    rateLimit: createRateLimit({ clock: systemClock }),
-    signalOf: life.signalOf,
+    clock,
+    life,
+    connections,
   })
-  registerBodyParsers(app)
+  registerBodyParsers(app, { ...options, clock, life })
   app.addSchema(problemSchema)
   await registerApiReference(app)
-  registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining })
+  registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining, isOperator })
   registerMetricsRoute(app, options)
   registerModules(app, options)
   return { app, life }

@@ -172,7 +172,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     logger,
     eraseAgents: agents.eraseAll,
     onChange: (tenantId) => {
-      keys.forgetVerified()
+      keys.forgetVerified(tenantId)
       modelTokens.forget(tenantId)
     },
   })

@@ -78,13 +78,18 @@ export const registerApiReference = async (app: App): Promise<void> => {
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: pagesPolicy, uiConfig: { docExpansion: 'list' } })
 
-  let yaml: string | undefined
+  // Made once, and one buffer for however many read it and however slowly: anybody may ask.
+  let json: Buffer | undefined
+  let yaml: Buffer | undefined
   app.route({
     method: 'GET',
     url: '/openapi.json',
     config: { access: publicAccess },
     schema: { hide: true },
-    handler: async (_request, reply) => reply.type('application/json').send(JSON.stringify(app.swagger())),
+    handler: async (_request, reply) => {
+      json ??= Buffer.from(JSON.stringify(app.swagger()))
+      return reply.type('application/json').send(json)
+    },
   })
   app.route({
     method: 'GET',
@@ -92,7 +97,7 @@ export const registerApiReference = async (app: App): Promise<void> => {
     config: { access: publicAccess },
     schema: { hide: true },
     handler: async (_request, reply) => {
-      yaml ??= stringify(app.swagger(), { aliasDuplicateObjects: false, lineWidth: 0 })
+      yaml ??= Buffer.from(stringify(app.swagger(), { aliasDuplicateObjects: false, lineWidth: 0 }))
       return reply.type('application/yaml').send(yaml)
     },
   })

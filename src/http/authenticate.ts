@@ -1,30 +1,38 @@
 /**
  * Who asks. The tenant follows from the key alone. A route that declares no access stops the start, so none is public
  * by omission; a key that is bound to agents is held to them wherever a path names one.
+ *
+ * The order is what keeps strangers and tenants apart: the route, its access, the key, then a place among the tenant's
+ * requests, and only then the body. Before the key was found good nothing is counted, reserved or read.
  */
 import { createHash } from 'node:crypto'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
-import type { KeyService } from '../modules/tenant/key.service.ts'
+import type { AuthenticatedKey, KeyService } from '../modules/tenant/key.service.ts'
 import { hashOf, isSameHash } from '../modules/tenant/key-secret.ts'
 import type { Caller, IdempotencyClaim, Scope } from '../shared/caller.ts'
+import type { Clock } from '../shared/clock.ts'
 import { canonicalJson } from '../shared/json-limits.ts'
-import { isStream } from './body-parsers.ts'
+import { addressOwner } from './address.ts'
+import { isStreamedBody } from './body-parsers.ts'
+import type { Connections } from './connections.ts'
 import { invalidIdempotencyKey, operatorNeeded, scopeMissing, tenantNeeded, unauthenticated } from './http-errors.ts'
-import type { RateLimit } from './rate-limit.ts'
+import { createRateLimit } from './rate-limit.ts'
+import type { RequestLife } from './request-life.ts'
 import { secretOf } from './route.ts'
 
 export type AuthenticateOptions = {
   readonly keys: KeyService
   readonly readOperatorKeyHash: () => Promise<Buffer | null>
-  readonly rateLimit: RateLimit
+  readonly clock: Clock
   /** Rate of a tenant whose quota sets none; 0: no limit. */
   readonly defaultRatePerSecond: number
-  /** Wrong keys from one address, at once and each minute, before it is refused unseen. */
+  /** Wrong keys from one address, at once and each minute, before they get a 429. */
   readonly authFailuresPerMinute: number
   /** Key that can read the metrics and nothing else. */
   readonly metricsKey: string | null
-  readonly signalOf: (request: FastifyRequest) => AbortSignal
+  readonly life: RequestLife
+  readonly connections: Connections
 }
 
 /**
@@ -35,13 +43,23 @@ export const idempotencyClaimOf = (request: FastifyRequest): IdempotencyClaim | 
   const key = request.headers['idempotency-key']
   if (key === undefined || request.method !== 'POST') return null
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) throw invalidIdempotencyKey()
-  const body = isStream(request.body) ? '' : canonicalJson(request.body ?? null)
+  const body = isStreamedBody(request.body) ? '' : canonicalJson(request.body ?? null)
   const hash = createHash('sha256').update(`${request.method} ${request.url}\n${body}`).digest()
   return { key, requestHash: hash }
 }
 
-export const registerAuthentication = (app: FastifyInstance, options: AuthenticateOptions): void => {
-  const { keys, rateLimit } = options
+const operatorCheck =
+  (readOperatorKeyHash: () => Promise<Buffer | null>) =>
+  async (secret: string): Promise<boolean> => {
+    if (secret === '') return false
+    const stored = await readOperatorKeyHash()
+    return stored !== null && isSameHash(hashOf(secret), stored)
+  }
+
+export type Authentication = { readonly isOperator: (request: FastifyRequest) => Promise<boolean> }
+
+export const registerAuthentication = (app: FastifyInstance, options: AuthenticateOptions): Authentication => {
+  const { keys, life, connections, clock } = options
   app.decorateRequest('caller', null)
   app.decorateRequest('operator', null)
 
@@ -49,70 +67,72 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     if (route.config?.access === undefined) throw new Error(`${route.method} ${route.url} declares no access`)
   })
 
-  const isOperator = async (secret: string): Promise<boolean> => {
-    if (secret === '') return false
-    const stored = await options.readOperatorKeyHash()
-    return stored !== null && isSameHash(hashOf(secret), stored)
-  }
+  const isOperatorKey = operatorCheck(options.readOperatorKeyHash)
 
   const isForMetrics = (secret: string): boolean =>
     options.metricsKey !== null && isSameHash(hashOf(secret), hashOf(options.metricsKey))
 
+  const tenantRates = createRateLimit({ clock })
+  const failureRates = createRateLimit({ clock })
   const failures = { perSecond: options.authFailuresPerMinute / 60, burst: options.authFailuresPerMinute }
-  const failuresOf = ({ ip }: FastifyRequest) => `failures ${ip}`
 
-  /** A key that nobody has. Those count, since each costs a look-up; a missing key costs nothing. */
-  const refuse = (request: FastifyRequest, secret: string): never => {
-    if (secret !== '') rateLimit.take(failuresOf(request), failures)
+  const findKey = (request: FastifyRequest): Promise<AuthenticatedKey | null> =>
+    keys.authenticate(secretOf(request), { from: addressOwner(request.ip) })
+
+  /** Counted after the key was found wrong, so that it is never counted against who has a good one. */
+  const refuse = (request: FastifyRequest): never => {
+    if (secretOf(request) !== '') failureRates.take(addressOwner(request.ip), failures)
     throw unauthenticated()
   }
 
-  const admitOperator = async (request: FastifyRequest, secret: string): Promise<void> => {
-    if (!(await isOperator(secret))) {
-      if ((await keys.authenticate(secret)) === null) return refuse(request, secret)
+  const admitOperator = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    if (!(await isOperatorKey(secretOf(request)))) {
+      if ((await findKey(request)) === null) return refuse(request)
       throw operatorNeeded()
     }
-    request.operator = {
-      actor: 'operator',
-      requestId: request.id,
-      signal: options.signalOf(request),
-      idempotency: null,
-    }
+    connections.know(request.raw, 'operator')
+    const signal = life.begin(request, reply, null)
+    request.operator = { actor: 'operator', requestId: request.id, signal, idempotency: null }
   }
 
-  const admitTenant = async (request: FastifyRequest, scopes: readonly Scope[]): Promise<void> => {
-    const secret = secretOf(request)
-    const found = await keys.authenticate(secret)
+  const ensureLive = (request: FastifyRequest) => async (): Promise<void> => {
+    if ((await findKey(request)) === null) throw unauthenticated()
+  }
+
+  const admitTenant = async (request: FastifyRequest, reply: FastifyReply, scopes: readonly Scope[]): Promise<void> => {
+    const found = await findKey(request)
     if (found === null) {
-      if (await isOperator(secret)) throw tenantNeeded()
-      return refuse(request, secret)
+      if (await isOperatorKey(secretOf(request))) throw tenantNeeded()
+      return refuse(request)
     }
+    const { tenantId, key } = found
+    connections.know(request.raw, `tenant ${tenantId}`)
     const rate = found.requestsPerSecond ?? options.defaultRatePerSecond
-    if (rate > 0) rateLimit.take(`tenant ${found.tenantId}`, { perSecond: rate, burst: rate })
-    if (!scopes.some((scope) => found.key.scopes.includes(scope))) throw scopeMissing(...scopes)
+    if (rate > 0) tenantRates.take(tenantId, { perSecond: rate, burst: rate })
+    if (!scopes.some((scope) => key.scopes.includes(scope))) throw scopeMissing(...scopes)
     const caller: Caller = {
-      tenantId: found.tenantId,
-      actor: found.key.keyId,
-      keySpace: found.key.keySpace,
-      scopes: found.key.scopes,
-      agentIds: found.key.agentIds,
+      tenantId,
+      actor: key.keyId,
+      keySpace: key.keySpace,
+      scopes: key.scopes,
+      agentIds: key.agentIds,
       requestId: request.id,
-      signal: options.signalOf(request),
+      signal: life.begin(request, reply, tenantId),
       idempotency: null,
+      ensureLive: ensureLive(request),
     }
     const { agent_id: agentId } = request.params as { agent_id?: string }
     if (agentId !== undefined) ensureAgentAllowed(caller, agentId)
     request.caller = caller
   }
 
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', async (request, reply) => {
     const access = request.routeOptions.config.access
     if (access === undefined || access.kind === 'public') return
-    const secret = secretOf(request)
-    if (secret !== '') rateLimit.ensureLeft(failuresOf(request), failures)
-    if (access.kind === 'tenant') return admitTenant(request, [access.scope, ...access.orScopes])
-    if (access.kind === 'metrics' && isForMetrics(secret)) return
-    await admitOperator(request, secret)
+    life.ensureTakes(reply)
+    if (access.kind === 'tenant') return admitTenant(request, reply, [access.scope, ...access.orScopes])
+    if (access.kind === 'metrics' && isForMetrics(secretOf(request))) return connections.know(request.raw, 'metrics')
+    await admitOperator(request, reply)
   })
 
   app.addHook('preHandler', async (request) => {
@@ -121,4 +141,6 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     if (request.caller !== null) request.caller = { ...request.caller, idempotency }
     if (request.operator !== null) request.operator = { ...request.operator, idempotency }
   })
+
+  return { isOperator: (request) => isOperatorKey(secretOf(request)) }
 }

@@ -4,11 +4,13 @@
  */
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Clock } from '../shared/clock.ts'
 import { type JsonBounds, keepsJsonBounds } from '../shared/json-bounds.ts'
 import { findUnsafeText } from '../shared/json-limits.ts'
 import { readJson } from '../shared/read-json.ts'
 import { turn } from '../shared/yielding.ts'
 import {
+  bodyTooLarge,
   malformedJson,
   tooManyValues,
   unexpectedBody,
@@ -17,6 +19,9 @@ import {
   unsupportedEncoding,
   unsupportedMediaType,
 } from './http-errors.ts'
+import { createPace, type PaceOptions } from './pace.ts'
+import { piecesOf, readWhole } from './read-body.ts'
+import type { RequestLife } from './request-life.ts'
 
 const json = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -49,7 +54,9 @@ const parseJson = async (bytes: Buffer): Promise<unknown> => {
   throw read.fault === null ? malformedJson('its syntax is wrong') : unsafeText(read.fault)
 }
 
-export const isStream = (body: unknown): boolean => typeof (body as { pipe?: unknown } | null)?.pipe === 'function'
+/** A body that its operation reads piece by piece. */
+export const isStreamedBody = (body: unknown): body is AsyncIterable<Buffer> =>
+  typeof body === 'object' && body !== null && Symbol.asyncIterator in body
 
 const ensureSafe = (value: unknown): void => {
   const fault = findUnsafeText(value)
@@ -70,22 +77,36 @@ const ensureKnownParameters = ({ routeOptions, query }: FastifyRequest): void =>
   if (takesNone && names.length > 0) throw unknownParameters(names)
 }
 
-export const registerBodyParsers = (app: FastifyInstance): void => {
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser(json, { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) =>
-    parseJson(bytes),
-  )
-  app.addContentTypeParser(ndjson, { bodyLimit: Number.MAX_SAFE_INTEGER }, (_request, stream, done) =>
-    done(null, stream),
-  )
+export type BodyOptions = PaceOptions & {
+  readonly bodyLimitBytes: number
+  readonly clock: Clock
+  readonly life: Pick<RequestLife, 'takeBody'>
+}
 
-  app.addHook('preParsing', async (request) => {
-    const { 'content-type': type, 'content-encoding': encoding = 'identity' } = request.headers
+export const registerBodyParsers = (app: FastifyInstance, options: BodyOptions): void => {
+  const { bodyLimitBytes: limitBytes, clock, life } = options
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser(json, async (request: FastifyRequest) => {
+    const onPiece = (bytes: number): void => life.takeBody(request, bytes)
+    return parseJson(await readWhole(request.raw, { pace: createPace(options, { clock }), limitBytes, onPiece }))
+  })
+  app.addContentTypeParser(ndjson, async (request: FastifyRequest) =>
+    piecesOf(request.raw, createPace(options, { clock })),
+  )
+  app.addHook('preParsing', async (request, reply) => {
+    const {
+      'content-type': type,
+      'content-encoding': encoding = 'identity',
+      'content-length': length,
+    } = request.headers
     if (type === undefined || request.is404 || isSafe(request)) return
     if (encoding.toLowerCase() !== 'identity') throw unsupportedEncoding()
     const [, mediaType = '', charset] = /^\s*([^\s;]+)\s*(?:;.*?charset="?([^\s;"]+))?/i.exec(type) ?? []
     const isUnderstood = charset === undefined || charset.toLowerCase() === 'utf-8'
     if (!isUnderstood || !acceptedTypesOf(request).includes(mediaType.toLowerCase())) throw unsupportedMediaType()
+    if (mediaType.toLowerCase() === json && Number(length) > limitBytes) throw bodyTooLarge()
+    // A client that waits to be asked for its body is asked once it is known that the body is wanted.
+    if (/^100-continue$/i.test(request.headers.expect ?? '')) reply.raw.writeContinue()
   })
 
   app.addHook('preValidation', async (request) => {
@@ -93,7 +114,7 @@ export const registerBodyParsers = (app: FastifyInstance): void => {
     ensureSafe(request.query)
     ensureKnownParameters(request)
     ensureSafe(request.params)
-    if (isStream(request.body)) return
+    if (isStreamedBody(request.body)) return
     ensureSafe(request.body)
     if (bodySchemaOf(request) === undefined && !isEmpty(request.body)) throw unexpectedBody()
   })

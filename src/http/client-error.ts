@@ -8,6 +8,8 @@ import { createId } from '../shared/ids.ts'
 import { headersTooLarge, malformedHttp, requestTimeout, routeNotFound } from './http-errors.ts'
 import { problemBodyOf } from './problem.ts'
 
+const lingerMs = 1_000
+
 const toError = (code: string | undefined) => {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return requestTimeout()
   return code === 'HPE_HEADER_OVERFLOW' ? headersTooLarge() : malformedHttp()
@@ -24,13 +26,20 @@ const endWithProblem = (socket: Duplex, error: AppError): void => {
     `X-Request-Id: ${requestId}`,
     'Connection: close',
   ]
-  if (socket.writable) socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
-  else socket.destroy()
+  if (!socket.writable) return void socket.destroy()
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // A client that keeps its side open keeps the connection no longer than it takes to read the answer.
+  setTimeout(() => socket.destroy(), lingerMs).unref()
 }
 
-export const handleClientError = ({ code }: { readonly code?: string }, socket: Socket): void => {
-  if (code !== 'ECONNRESET' && !socket.destroyed) endWithProblem(socket, toError(code))
-}
+/** A problem in the midst of another answer would be read as a part of it. */
+export const createClientErrorHandler =
+  (isAnswering: (socket: Socket) => boolean) =>
+  ({ code }: { readonly code?: string }, socket: Socket): void => {
+    if (code === 'ECONNRESET' || socket.destroyed) return
+    if (isAnswering(socket)) socket.destroy()
+    else endWithProblem(socket, toError(code))
+  }
 
 /** What Node.js would answer by itself, and without a problem document. */
 export const registerOddRequests = (app: FastifyInstance): void => {
@@ -40,6 +49,8 @@ export const registerOddRequests = (app: FastifyInstance): void => {
   })
   // An expectation that is not known may be passed over (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response))
+  // Node.js would ask for the body before anybody has looked at the path and the key.
+  app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response))
   app.addHook('onRequest', async ({ headers, raw }) => {
     if (raw.httpVersion === '1.1' && headers.host === undefined) throw malformedHttp()
   })

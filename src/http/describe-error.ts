@@ -27,6 +27,7 @@ export const describeError = (error: unknown, depth = 0): unknown => {
 }
 
 /** Tells the operator of a failure of the service or of what it needs; of the client's errors nothing is told. */
-export const logFailure = (log: Pick<FastifyBaseLogger, 'error'>, error: AppError): void => {
-  if (error.status >= 500) log.error({ failure: describeError(error) }, error.code)
+export const logFailure = (log: Pick<FastifyBaseLogger, 'error' | 'info'>, error: AppError): void => {
+  if (error.code === 'request.aborted') log.info('the client went away')
+  else if (error.status >= 500) log.error({ failure: describeError(error) }, error.code)
 }

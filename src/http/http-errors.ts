@@ -8,7 +8,14 @@ export const routeNotFound = () =>
   new AppError({
     code: 'request.route_not_found',
     status: 404,
-    detail: 'There is no such path, or it does not take this method. /docs lists the operations.',
+    detail: 'There is no such path. /docs lists the operations.',
+  })
+
+export const methodNotAllowed = (methods: readonly string[]) =>
+  new AppError({
+    code: 'request.method_not_allowed',
+    status: 405,
+    detail: `This path does not take that method. It takes ${methods.join(', ')}.`,
   })
 
 export const unauthenticated = () =>
@@ -57,6 +64,20 @@ export const overloaded = () =>
     detail: 'The service is at its limit and takes no more requests for the moment. Try again.',
   })
 
+/** The tenant's own bound, whatever else the service does. */
+const ownBoundReached = (code: string, what: string) => () =>
+  new AppError({
+    code,
+    status: 429,
+    retryable: true,
+    retryAfterSeconds: 1,
+    detail: `The tenant has as many ${what} under way as one tenant may. Wait for some of them to end, or send fewer at once.`,
+  })
+
+export const tenantRequestsInFlight = ownBoundReached('quota.requests_in_flight', 'requests')
+export const tenantBodyBytesInFlight = ownBoundReached('quota.body_bytes_in_flight', 'bytes of bodies')
+export const tenantStreamsInFlight = ownBoundReached('quota.streams_in_flight', 'imports, exports and event streams')
+
 export const draining = () =>
   new AppError({
     code: 'server.draining',
@@ -91,15 +112,34 @@ const requestDeadline = (cause: unknown) =>
     cause,
   })
 
-const clientGone = (cause: unknown) =>
-  new AppError({ code: 'request.aborted', status: 503, detail: 'The client went away.', retryable: true, cause })
+/** Nobody sees its status; it is none of the server's errors, as proxies have it too. */
+export const clientGone = (cause?: unknown) =>
+  new AppError({ code: 'request.aborted', status: 499, detail: 'The client went away.', retryable: true, cause })
+
+const causesMax = 4
+
+/** Whether an error is, or came of, work that ended because nobody waits for it any more. */
+export const isOfClientGone = (error: unknown, depth = 0): boolean => {
+  if (isAppError(error, 'request.aborted') || isNamed(error, 'AbortError')) return true
+  return depth < causesMax && error instanceof Error && isOfClientGone(error.cause, depth + 1)
+}
 
 const refuse = (code: string, status: number, detail: string) => (cause?: unknown) =>
   new AppError({ code, status, detail, cause })
 
 const malformed = refuse('request.malformed', 400, 'The request cannot be read: its path or its body is malformed.')
 
-const tooLarge = refuse(
+export const wrongLength = malformed
+
+export const bodyTooSlow = () =>
+  new AppError({
+    code: 'request.too_slow',
+    status: 408,
+    detail: 'The body came too slowly, or stopped coming. Send it again, faster.',
+    retryable: true,
+  })
+
+export const bodyTooLarge = refuse(
   'request.too_large',
   413,
   'The body is too large. Send less at once, or stream it where the operation takes application/x-ndjson.',
@@ -146,7 +186,7 @@ export const headersTooLarge = refuse('request.headers_too_large', 431, 'The hea
 export const requestTimeout = refuse('request.timeout', 408, 'The request did not arrive in time.')
 
 const byFastifyCode: Readonly<Record<string, (cause: unknown) => AppError>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: tooLarge,
+  FST_ERR_CTP_BODY_TOO_LARGE: bodyTooLarge,
   FST_ERR_CTP_INVALID_MEDIA_TYPE: unsupportedMediaType,
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: malformed,
   FST_ERR_HANDLER_TIMEOUT: requestDeadline,

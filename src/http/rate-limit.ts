@@ -1,8 +1,10 @@
 /**
  * Token buckets in this process: a name may take as many at once as its burst, refilled continuously at its rate. Its
  * own few lines, because the rate belongs to the tenant, which is known only after the key was checked, and because
- * failures are counted and successes not.
+ * failures are counted and successes not. What has names of different kinds has a limit for each, so that names which
+ * anybody can make up push out none that are earned.
  */
+import { LRUCache } from 'lru-cache'
 import type { Clock } from '../shared/clock.ts'
 import { rateLimited } from './http-errors.ts'
 
@@ -11,7 +13,8 @@ const bucketsMax = 50_000
 type Rate = { readonly perSecond: number; readonly burst: number }
 
 export const createRateLimit = ({ clock }: { clock: Clock }) => {
-  const buckets = new Map<string, { readonly tokens: number; readonly atMs: number }>()
+  /** The buckets that were taken from longest ago give way. */
+  const buckets = new LRUCache<string, { readonly tokens: number; readonly atMs: number }>({ max: bucketsMax })
 
   const tokensOf = (name: string, { perSecond, burst }: Rate): number => {
     const bucket = buckets.get(name)
@@ -19,19 +22,11 @@ export const createRateLimit = ({ clock }: { clock: Clock }) => {
     return Math.min(burst, bucket.tokens + (Math.max(0, clock.monotonicMs() - bucket.atMs) / 1000) * perSecond)
   }
 
-  /** @throws AppError `quota.requests_per_second` (429) when the bucket is empty */
-  const ensureLeft = (name: string, rate: Rate): number => {
-    const tokens = tokensOf(name, rate)
-    if (tokens < 1) throw rateLimited(Math.max(1, Math.ceil((1 - tokens) / rate.perSecond)))
-    return tokens
-  }
-
   return {
-    ensureLeft,
     /** @throws AppError `quota.requests_per_second` (429) when the bucket is empty */
     take: (name: string, rate: Rate): void => {
-      const tokens = ensureLeft(name, rate)
-      if (buckets.size >= bucketsMax) buckets.clear()
+      const tokens = tokensOf(name, rate)
+      if (tokens < 1) throw rateLimited(Math.max(1, Math.ceil((1 - tokens) / rate.perSecond)))
       buckets.set(name, { tokens: tokens - 1, atMs: clock.monotonicMs() })
     },
   }

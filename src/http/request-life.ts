@@ -1,10 +1,20 @@
 /**
- * The life of a request: a bound on how many there are and on what they carry, a deadline for each, and an end when the
+ * The life of a request whose key is good: a place among its tenant's and among all, a deadline, and an end when the
  * service stops. What is above a bound is refused before any work is done, so the service sheds load and does not
- * collapse. Public routes are always answered: they tell how the service is.
+ * collapse. A request takes no place before its key was found good; those of the operator have places of their own.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
-import { draining, overloaded } from './http-errors.ts'
+import { systemClock } from '../shared/clock.ts'
+import type { AppError } from '../shared/errors.ts'
+import {
+  clientGone,
+  draining,
+  overloaded,
+  tenantBodyBytesInFlight,
+  tenantRequestsInFlight,
+  tenantStreamsInFlight,
+} from './http-errors.ts'
+import { createCompany, createShare, type Share } from './shares.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -15,7 +25,11 @@ declare module 'fastify' {
 
 export type RequestLifeOptions = {
   readonly requestsInFlightMax: number
+  readonly requestsInFlightPerTenantMax: number
   readonly bodyBytesInFlightMax: number
+  readonly bodyBytesInFlightPerTenantMax: number
+  readonly streamsInFlightMax: number
+  readonly streamsInFlightPerTenantMax: number
   readonly bodyLimitBytes: number
   readonly requestTimeoutMs: number
   readonly streamTimeoutMs: number
@@ -23,41 +37,95 @@ export type RequestLifeOptions = {
 
 /** From the signal to the answer that is given in place of a handler that does not heed it. */
 const graceMs = 1_000
-const streamedTypes = /application\/x-ndjson|text\/event-stream/
+/** A tenant is alone when no other has come for so long. */
+const aloneMs = 60_000
+const operator = 'operator'
+const ndjson = 'application/x-ndjson'
+const events = 'text/event-stream'
 
-const isStreamed = ({ schema }: Pick<RouteOptions, 'schema'>): boolean => {
+const streamedTypesOf = ({ schema }: Pick<RouteOptions, 'schema'>): string => {
   const { body, response } = (schema ?? {}) as { body?: unknown; response?: Record<string, unknown> }
-  return streamedTypes.test(JSON.stringify([body, response?.['200']]))
+  return JSON.stringify([body, response?.['200']])
 }
 
-/** Bytes that a body may take in memory: as declared, or all it could be. Streams are read piece by piece. */
-const weightOf = ({ headers }: FastifyRequest, bodyLimitBytes: number): number => {
-  if (headers['content-type']?.startsWith('application/x-ndjson')) return 0
-  if (headers['transfer-encoding'] !== undefined) return bodyLimitBytes
+const isStreamed = (route: Pick<RouteOptions, 'schema'>): boolean => {
+  const types = streamedTypesOf(route)
+  return types.includes(ndjson) || types.includes(events)
+}
+
+/** Of a route that answers either way, only a request that asks for events is a stream. */
+const isStream = ({ routeOptions, headers }: FastifyRequest): boolean => {
+  const types = streamedTypesOf(routeOptions)
+  return types.includes(ndjson) || (types.includes(events) && headers.accept?.includes(events) === true)
+}
+
+/** Bytes that a body may take in memory, as far as its headers say; an import may take as many as the largest body. */
+const weightOf = ({ headers, method }: FastifyRequest, bodyLimitBytes: number): number => {
+  if (method === 'GET' || method === 'HEAD') return 0
+  if (headers['content-type']?.startsWith(ndjson)) return bodyLimitBytes
   return Math.min(Number(headers['content-length'] ?? 0) || 0, bodyLimitBytes)
 }
 
+type Shares = { readonly requests: Share; readonly bodyBytes: Share; readonly streams: Share }
+type Kind = keyof Shares
+const kinds: readonly Kind[] = ['requests', 'bodyBytes', 'streams']
+
+const ownBounds: Readonly<Record<Kind, () => AppError>> = {
+  requests: tenantRequestsInFlight,
+  bodyBytes: tenantBodyBytesInFlight,
+  streams: tenantStreamsInFlight,
+}
+
+const createShares = (options: RequestLifeOptions) => {
+  const company = createCompany({ monotonicMs: systemClock.monotonicMs, aloneMs })
+  const bounds = {
+    requests: { wholeMax: options.requestsInFlightMax, perTenantMax: options.requestsInFlightPerTenantMax },
+    bodyBytes: { wholeMax: options.bodyBytesInFlightMax, perTenantMax: options.bodyBytesInFlightPerTenantMax },
+    streams: { wholeMax: options.streamsInFlightMax, perTenantMax: options.streamsInFlightPerTenantMax },
+  }
+  const shareOf = (kind: Kind) => createShare(bounds[kind], company.isAlone)
+  const tenants: Shares = {
+    requests: shareOf('requests'),
+    bodyBytes: shareOf('bodyBytes'),
+    streams: shareOf('streams'),
+  }
+  /** As much as a tenant has, beside what the tenants have. */
+  const ownShareOf = (kind: Kind) => createShare({ ...bounds[kind], wholeMax: bounds[kind].perTenantMax })
+  const operators: Shares = {
+    requests: ownShareOf('requests'),
+    bodyBytes: ownShareOf('bodyBytes'),
+    streams: ownShareOf('streams'),
+  }
+  return { company, tenants, operators }
+}
+
 export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOptions) => {
-  const signals = new WeakMap<FastifyRequest, AbortSignal>()
-  let requests = 0
-  let bodyBytes = 0
+  const lives = new WeakMap<FastifyRequest, { readonly signal: AbortSignal; readonly take: Take }>()
+  const { company, tenants, operators } = createShares(options)
   let isDraining = false
+
+  type Take = (kind: Kind, weight: number) => void
+
+  /** What is taken is given back with the answer. @throws AppError `quota.*_in_flight` (429), `server.overloaded` (503) */
+  const takerOf = (owner: string, response: FastifyReply['raw']): Take => {
+    const shares = owner === operator ? operators : tenants
+    const taken: Record<Kind, number> = { requests: 0, bodyBytes: 0, streams: 0 }
+    response.once('close', () => {
+      for (const kind of kinds) shares[kind].giveBack(owner, taken[kind])
+    })
+    return (kind, weight) => {
+      const taking = shares[kind].take(owner, weight)
+      if (taking === 'own bound') throw ownBounds[kind]()
+      if (taking === 'whole bound') throw overloaded()
+      taken[kind] += weight
+    }
+  }
 
   const deadlineOf = (config: { isStreamed?: boolean } | undefined): number =>
     config?.isStreamed === true ? options.streamTimeoutMs : options.requestTimeoutMs
 
-  const count = (request: FastifyRequest, { raw: response }: FastifyReply): void => {
-    const weight = weightOf(request, options.bodyLimitBytes)
-    requests += 1
-    bodyBytes += weight
-    response.once('close', () => {
-      requests -= 1
-      bodyBytes -= weight
-    })
-  }
-
   /** One timer, cleared with the answer: a signal of `AbortSignal.timeout` would stay until its time is up. */
-  const startDeadline = (request: FastifyRequest, { raw: response }: FastifyReply): void => {
+  const startDeadline = (request: FastifyRequest, { raw: response }: FastifyReply): AbortSignal => {
     const controller = new AbortController()
     const timer = setTimeout(
       () => controller.abort(new DOMException('The deadline of the request has passed.', 'TimeoutError')),
@@ -67,7 +135,7 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
       clearTimeout(timer)
       if (!response.writableFinished) controller.abort()
     })
-    signals.set(request, controller.signal)
+    return controller.signal
   }
 
   app.addHook('onRoute', (route) => {
@@ -75,20 +143,32 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
     route.handlerTimeout = deadlineOf(route.config) + graceMs
   })
 
-  app.addHook('onRequest', async (request, reply) => {
-    count(request, reply)
-    if (request.routeOptions.config.access?.kind === 'public') return
-    if (isDraining) {
+  return {
+    /**
+     * A place for a request with a good key, until it is answered. `owner`: its tenant, or null for the operator.
+     * @throws AppError `quota.*_in_flight` (429), `server.overloaded` (503)
+     */
+    begin: (request: FastifyRequest, reply: FastifyReply, owner: string | null): AbortSignal => {
+      // Who had gone while its key was looked up takes no place that nothing would give back.
+      if (reply.raw.destroyed) throw clientGone()
+      const take = takerOf(owner ?? operator, reply.raw)
+      if (owner !== null) company.note(owner)
+      take('requests', 1)
+      take('bodyBytes', weightOf(request, options.bodyLimitBytes))
+      if (isStream(request)) take('streams', 1)
+      const signal = startDeadline(request, reply)
+      lives.set(request, { signal, take })
+      return signal
+    },
+    /** Bytes of a body that its headers had not announced. @throws as `begin` */
+    takeBody: (request: FastifyRequest, bytes: number): void => lives.get(request)?.take('bodyBytes', bytes),
+    /** @throws AppError `server.draining` (503) */
+    ensureTakes: (reply: FastifyReply): void => {
+      if (!isDraining) return
       void reply.header('Connection', 'close')
       throw draining()
-    }
-    if (requests > options.requestsInFlightMax || bodyBytes > options.bodyBytesInFlightMax) throw overloaded()
-    startDeadline(request, reply)
-  })
-
-  return {
-    signalOf: (request: FastifyRequest): AbortSignal => signals.get(request) ?? new AbortController().signal,
-    inFlight: () => requests,
+    },
+    inFlight: () => tenants.requests.held() + operators.requests.held(),
     startDraining: () => {
       isDraining = true
     },

@@ -33,6 +33,11 @@ export type Caller = {
   /** Aborted when the client goes away or the request's deadline passes. */
   readonly signal: AbortSignal
   readonly idempotency: IdempotencyClaim | null
+  /**
+   * For work that goes on for long, between its pieces: whether the key is still good. Absent: nothing came with a key.
+   * @throws AppError `auth.invalid_key` (401) when it was revoked or has expired meanwhile
+   */
+  readonly ensureLive?: () => Promise<void>
 }
 
 /** Idempotency-Keys of two API keys never meet, but those of a key and its successors by rotation are the same. */

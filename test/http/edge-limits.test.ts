@@ -7,7 +7,7 @@ import { expectProblem } from '../support/http.ts'
 const json = { 'content-type': 'application/json' }
 
 describe('limits', () => {
-  it('on wrong keys hold for an address, and do not count missing keys or good ones', async () => {
+  it('on wrong keys hold for those alone: missing keys and good ones of the same address cost nothing', async () => {
     const test = await createTestApp({ app: { authFailuresPerMinute: 3 } })
     try {
       const { key } = await test.makeKey()
@@ -17,7 +17,37 @@ describe('limits', () => {
       expect([await status(wrong), await status(wrong), await status('agmop_x'), await status(wrong)]).toEqual([
         401, 401, 401, 429,
       ])
+      const admin = { url: '/v1/admin/tenants' }
+      for (let i = 0; i < 5; i += 1) {
+        expect([await status(wrong), await status(key)]).toEqual([429, 200])
+        expect((await test.request(test.operatorKey, admin)).statusCode).toBe(200)
+      }
       expect(await status(null)).toBe(401)
+    } finally {
+      await test.close()
+    }
+  })
+
+  it('A1: a good key is answered at once while its address tries many that are wrong', async () => {
+    const test = await createTestApp()
+    try {
+      const { key } = await test.makeKey()
+      const status = async (given: string) => (await test.request(given, { url: '/v1/usage' })).statusCode
+      expect(await status(key)).toBe(200)
+      const wrong = Array.from({ length: 600 }, (_, at) => key.slice(0, -4) + String(at).padStart(4, 'A'))
+      let isOver = false
+      const tried = Promise.all(wrong.map(status)).finally(() => {
+        isOver = true
+      })
+      let answered = 0
+      while (!isOver) {
+        test.modules.clock.advance(1_001)
+        expect(await status(key)).toBe(200)
+        answered += 1
+      }
+      expect(answered).toBeGreaterThan(1)
+      // Beyond those that may wait, the rest is turned away.
+      expect([...new Set(await tried)].sort()).toEqual([401, 503])
     } finally {
       await test.close()
     }

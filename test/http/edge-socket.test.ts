@@ -55,10 +55,13 @@ describe('on a real socket', () => {
     expect(await exchange('GET /health/live HTTP/1.0\r\n\r\n')).toContain('{"status":"alive"}')
     const closing = `Host: a\r\nAuthorization: Bearer ${key}\r\nConnection: close\r\n\r\n`
     expect(await exchange(`HEAD /v1/agents HTTP/1.1\r\n${closing}`)).toMatch(/^HTTP\/1\.1 200 OK[\s\S]*\r\n\r\n$/)
-    for (const method of ['OPTIONS', 'TRACE', 'PROPFIND', 'LINK', 'M-SEARCH'])
+    expect(await exchange(`OPTIONS /v1/agents HTTP/1.1\r\n${closing}`)).toMatch(
+      /^HTTP\/1\.1 204 [\s\S]*\r\nallow: GET, HEAD/i,
+    )
+    for (const method of ['TRACE', 'PUT', 'PROPFIND', 'LINK', 'M-SEARCH'])
       expect(readProblem(await exchange(`${method} /v1/agents HTTP/1.1\r\n${closing}`))).toMatchObject({
-        status: 404,
-        code: 'request.route_not_found',
+        status: 405,
+        code: 'request.method_not_allowed',
       })
     for (const method of ['FOO', 'get'])
       expect(readProblem(await exchange(`${method} /v1/agents HTTP/1.1\r\n${closing}`))).toMatchObject({

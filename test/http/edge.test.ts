@@ -21,13 +21,30 @@ describe('what the edge takes and refuses', () => {
 
   it('answers an unknown path with a problem, with and without a key', async () => {
     expectProblem(await test.request(null, { url: '/v1/nothing' }), 404, 'request.route_not_found')
-    expectProblem(await test.request(key, { method: 'PUT', url: '/v1/agents' }), 404, 'request.route_not_found')
     const posted = { method: 'POST', url: '/nothing', payload: 'a=b', headers: { 'content-type': 'text/x' } } as const
     expectProblem(await test.request(null, posted), 404, 'request.route_not_found')
     const withoutBase = { method: 'POST', url: '/chat/completions', payload: { model: 'agemem' } } as const
     expectProblem(await test.request(key, withoutBase), 404, 'request.route_not_found')
     const misspelt = { method: 'POST', url: '/v1/sessions/s/tools/Add_memory', payload: { content: 'x' } } as const
     expectProblem(await test.request(key, misspelt), 404, 'request.route_not_found')
+  })
+
+  it('answers a method that a known path does not take with those that it takes, and OPTIONS with them alone', async () => {
+    const allowed = new Map([
+      ['/v1/agents', 'GET, HEAD, OPTIONS'],
+      ['/v1/agents/a/memories/mem_1', 'DELETE, GET, HEAD, OPTIONS, PATCH'],
+      ['/v1/sessions/s/tools/add_memory?x=1', 'OPTIONS, POST'],
+      ['/health/live', 'GET, HEAD, OPTIONS'],
+      ['/mcp', 'DELETE, GET, HEAD, OPTIONS, POST'],
+    ])
+    for (const [url, methods] of allowed)
+      for (const given of [null, key]) {
+        const answer = await test.request(given, { method: 'PUT', url, payload: { a: 1 } })
+        expectProblem(answer, 405, 'request.method_not_allowed')
+        expect(answer.headers.allow).toBe(methods)
+        const options = await test.request(given, { method: 'OPTIONS', url })
+        expect([options.statusCode, options.headers.allow]).toEqual([204, methods])
+      }
   })
 
   it('refuses a body that is compressed, and takes one that says it is not', async () => {

@@ -17,7 +17,7 @@ const lineBytesMax = 524_288
 const lineBounds: JsonBounds = { valuesMax: 10_000, containersMax: 10_000, namesMax: 10_000 }
 const newline = 0x0a
 
-type ImportedLine = { readonly line: number; readonly memory: ImportedMemory | AppError }
+export type ImportedLine = { readonly line: number; readonly memory: ImportedMemory | AppError }
 
 const lineInvalid = (detail: string) => memoryInvalid([{ pointer: '', detail }])
 

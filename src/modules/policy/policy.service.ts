@@ -69,6 +69,7 @@ export const createPolicyService = (options: PolicyServiceOptions) => {
     let state = startRun(run.request)
     for (;;) {
       caller.signal.throwIfAborted()
+      await caller.ensureLive?.()
       progress.last = await takeTurn(caller, run, state)
       progress.steps.push(progress.last.step)
       const { decision } = progress.last

@@ -72,6 +72,15 @@ export const findKey = async (tx: TenantTransaction, keyId: string): Promise<Key
   return rows[0] === undefined ? null : toKey(rows[0])
 }
 
+/** Keys that can make keys, held in one order, so that two that go at once see each other. */
+export const lockManagers = async (tx: TenantTransaction): Promise<readonly Key[]> => {
+  const rows = await tx.query<KeyRow>(sql`
+    select * from api_key
+    where tenant_id = ${tx.tenantId} and 'keys:manage' = any(scopes) and revoked_at is null
+    order by key_id for update`)
+  return rows.map(toKey)
+}
+
 /** `only`: bound to these agents and no others; null: all. */
 export const listKeys = async (
   tx: TenantTransaction,

@@ -5,42 +5,28 @@ import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertAuditEvent } from './audit.repository.ts'
-import { findKey, findLiveKey, insertKey, type LiveKey, listKeys, retireKey, revokeKey } from './key.repository.ts'
+import { findKey, insertKey, listKeys, lockManagers, retireKey, revokeKey } from './key.repository.ts'
+import { createKeyLookup } from './key-lookup.ts'
 import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
-import { hashOf, isSameHash, tenantOfSecret } from './key-secret.ts'
-import { keyNotFound, keyNotLive, scopeNotGrantable } from './tenant.errors.ts'
+import { ensureGrantable, ensureNotLastManager, isWithinReach, successorExpiry } from './key-rights.ts'
+import { keyNotFound, keyNotLive, makerNotLive } from './tenant.errors.ts'
 import type { CreatedKey, Key, NewKey } from './tenant-types.ts'
 
-export type AuthenticatedKey = LiveKey & { readonly tenantId: string }
+export type { AuthenticatedKey } from './key-lookup.ts'
 
 export type KeyServiceOptions = {
   readonly database: Database
   readonly idempotency: Idempotency
   readonly clock: Clock
   readonly createId: CreateId
-  /** How long a verified key is believed without asking again; 0: never. */
+  /** How long a key that was looked up is believed without asking again; 0: never. */
   readonly cacheMs: number
 }
 
 export type KeyService = ReturnType<typeof createKeyService>
 
-const cachedKeysMax = 10_000
-
 export const createKeyService = ({ database, idempotency, clock, createId, cacheMs }: KeyServiceOptions) => {
-  const verified = new Map<string, { readonly key: AuthenticatedKey; readonly untilMs: number }>()
-  /** Grows when keys change, so that a look-up that began before is not remembered after. */
-  let generation = 0
-
-  const remember = (hash: string, key: AuthenticatedKey): void => {
-    if (verified.size >= cachedKeysMax) verified.clear()
-    const expiryMs = key.key.expiresAt === null ? Number.POSITIVE_INFINITY : Date.parse(key.key.expiresAt)
-    verified.set(hash, { key, untilMs: Math.min(clock.nowMs() + cacheMs, expiryMs) })
-  }
-
-  const forgetVerified = (): void => {
-    generation += 1
-    verified.clear()
-  }
+  const lookup = createKeyLookup({ database, clock, cacheMs })
 
   const isLive = ({ revokedAt, expiresAt }: Key): boolean =>
     revokedAt === null && (expiresAt === null || Date.parse(expiresAt) > clock.nowMs())
@@ -56,37 +42,19 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       requestId,
     })
 
-  /** A key that reaches further than the caller is as good as none. */
-  const isWithinReach = ({ agentIds: bound }: Caller, { agentIds }: Key): boolean =>
-    bound === null || agentIds?.every((agentId) => bound.includes(agentId)) === true
-
-  const ensureGrantable = (caller: Caller, key: NewKey): void => {
-    const missing = key.scopes.filter((scope) => !caller.scopes.includes(scope))
-    if (missing.length > 0) throw scopeNotGrantable(missing)
-    const bound = caller.agentIds
-    if (bound !== null && (key.agentIds === null || key.agentIds.some((agentId) => !bound.includes(agentId))))
-      throw scopeNotGrantable(['agents that this key is not bound to'])
+  /** The key that the caller came with, held until the end of the transaction: what it makes is made while it is good. */
+  const findMaker = async (tx: TenantTransaction, { actor }: Caller): Promise<Key> => {
+    const maker = await findKey(tx, actor)
+    if (maker === null || !isLive(maker)) throw makerNotLive()
+    return maker
   }
 
   return {
-    /** Null: no such key, or not one that may be used now. */
-    authenticate: async (secret: string): Promise<AuthenticatedKey | null> => {
-      const tenantId = tenantOfSecret(secret)
-      if (tenantId === null) return null
-      const keyHash = hashOf(secret)
-      const cached = verified.get(keyHash.toString('hex'))
-      if (cached !== undefined && cached.untilMs > clock.nowMs()) return cached.key
-      const now = new Date(clock.nowMs()).toISOString()
-      const asked = generation
-      const live = await database.transact(tenantId, (tx) => findLiveKey(tx, { keyHash, now }))
-      if (live === null || !isSameHash(live.keyHash, keyHash)) return null
-      const key = { ...live, tenantId }
-      if (cacheMs > 0 && asked === generation) remember(keyHash.toString('hex'), key)
-      return key
-    },
+    /** Null: no such key, or not one that may be used now. @throws AppError `auth.too_many_unknown_keys` (503) */
+    authenticate: lookup.find,
 
-    /** What was verified is asked for again: a key or a tenant has changed. */
-    forgetVerified,
+    /** What is known of a tenant's keys is asked for again: one of them, or the tenant, has changed. */
+    forgetVerified: lookup.forget,
 
     create: async (caller: KeyMaker, key: NewKey): Promise<CreatedKey> => {
       ensureGrantable(caller, key)
@@ -94,6 +62,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
         maker: caller,
         insert: async (tx, keyHash) => {
           ensureNotOver(key, clock.nowMs())
+          ensureGrantable(await findMaker(tx, caller), key)
           const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, predecessor: null })
           await audit(tx, caller, { action: 'key.create', key: created })
           return created
@@ -114,7 +83,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
 
     /**
      * A successor with the same rights and expiry; both live until the old one's grace is over. A key may be rotated within
-     * its grace too, since the first successor may have got lost.
+     * its grace too, since the first successor may have got lost; what it makes of itself then ends with the grace.
      */
     rotate: async (
       caller: KeyMaker,
@@ -123,11 +92,13 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
       const rotated = await makeKeyOnce(idempotency, {
         maker: caller,
         insert: async (tx, keyHash) => {
+          await lockManagers(tx)
           const old = await findKey(tx, keyId)
           if (old === null || !isWithinReach(caller, old)) throw keyNotFound()
           if (!isLive(old)) throw keyNotLive()
-          ensureGrantable(caller, old)
-          const key = { ...old, expiresAt: old.ownExpiresAt }
+          const maker = await findMaker(tx, caller)
+          const key = { ...old, expiresAt: successorExpiry(maker, old) }
+          ensureGrantable(maker, key)
           const created = await insertKey(tx, { keyId: createId('key'), keyHash, key, predecessor: old })
           const graceEnd = new Date(clock.nowMs() + graceSeconds * 1000).toISOString()
           await retireKey(tx, { keyId, retiresAt: graceEnd })
@@ -135,18 +106,21 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
           return created
         },
       })
-      forgetVerified()
+      lookup.forget(caller.tenantId)
       return rotated
     },
 
+    /** @throws AppError `key.not_found` (404), `key.last_manager` (409) when nobody could make keys afterwards */
     revoke: async (caller: Caller, keyId: string): Promise<void> => {
       await database.transact(caller.tenantId, async (tx) => {
+        const managers = await lockManagers(tx)
         const key = await findKey(tx, keyId)
         if (key === null || !isWithinReach(caller, key)) throw keyNotFound()
+        if (isLive(key)) ensureNotLastManager(key, managers.filter(isLive))
         const revoked = (await revokeKey(tx, keyId)) ?? key
         await audit(tx, caller, { action: 'key.revoke', key: revoked })
       })
-      forgetVerified()
+      lookup.forget(caller.tenantId)
     },
   }
 }

@@ -98,8 +98,8 @@ export type Usage = {
   readonly memoryTokens: number
   readonly storedBytes: number
   readonly bytesByKind: Readonly<Record<StoredKind, number>>
-  /** Of the model, today (UTC). */
-  readonly modelTokensToday: number
+  /** Of the model, today (UTC); null to a key that is bound to agents, since they are the whole tenant's. */
+  readonly modelTokensToday: number | null
   readonly quotas: Quotas
 }
 

@@ -38,6 +38,37 @@ export const scopeNotGrantable = (scopes: readonly string[]) =>
     detail: `A key can grant only what it has itself. It lacks: ${scopes.join(', ')}.`,
   })
 
+export const expiryNotGrantable = (expiresAt: string) =>
+  new AppError({
+    code: 'key.expiry_not_grantable',
+    status: 403,
+    detail: `A key makes no key that outlives it. This one ends at ${expiresAt}: give an expires_at that is not later.`,
+    errors: [{ pointer: '/expires_at', detail: 'is later than the end of the key that asks' }],
+  })
+
+export const makerNotLive = () =>
+  new AppError({
+    code: 'key.maker_not_live',
+    status: 401,
+    detail: 'The key that asks was revoked or has expired meanwhile. Ask with a live one.',
+  })
+
+export const lastManager = () =>
+  new AppError({
+    code: 'key.last_manager',
+    status: 409,
+    detail: 'This is the last live key with keys:manage: without it nobody could make keys. Create another one first.',
+  })
+
+export const tooManyUnknownKeys = (retryAfterSeconds: number) =>
+  new AppError({
+    code: 'auth.too_many_unknown_keys',
+    status: 503,
+    retryable: true,
+    retryAfterSeconds,
+    detail: 'Too many keys that are not known to be good are being looked up. Try again.',
+  })
+
 export const modelTokensUsedUp = (limit: number, retryAfterSeconds: number) =>
   new AppError({
     code: 'quota.model_tokens',

@@ -151,7 +151,10 @@ export const usageSchema = Type.Object(
     bytes_by_kind: Type.Object(Object.fromEntries(storedKinds.map((kind) => [kind, Type.Integer()])), {
       description: 'What texts, metadata and tokens take, by what they belong to.',
     }),
-    model_tokens_today: Type.Integer({ description: 'Prompt and completion together, since midnight UTC.' }),
+    model_tokens_today: Type.Union([Type.Integer(), Type.Null()], {
+      description:
+        'Prompt and completion together, since midnight UTC. Null to a key that is bound to agents: they are counted for the tenant.',
+    }),
     quotas: refTo<QuotasBody>('Quotas'),
   },
   { $id: 'Usage' },

@@ -185,6 +185,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         },
       }),
 
+    /** To a caller that is bound to agents, what those store; tokens of the model are counted for the tenant alone. */
     getUsage: async (caller: Caller): Promise<Usage> =>
       database.read(
         caller.tenantId,
@@ -192,12 +193,13 @@ export const createTenantService = (options: TenantServiceOptions) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
           const { promptTokens, completionTokens } = await readModelUsage(tx, dayOf(options.clock.nowMs()))
-          const modelTokensToday = promptTokens + completionTokens
+          const modelTokensToday = caller.agentIds === null ? promptTokens + completionTokens : null
           return { ...(await readUsage(tx, { only: caller.agentIds })), modelTokensToday, quotas: tenant.quotas }
         },
         caller,
       ),
 
+    /** To a caller that is bound to agents, what was done to keys that reach no further. */
     listAuditEvents: async (caller: Caller, { cursor, limit }: PageRequest): Promise<Page<AuditEvent>> => {
       const [before] = decodeCursor({ list: 'audit', cursor }, [''] as readonly [string])
       const rows = await database.transact(

@@ -124,9 +124,13 @@ const registerReads = (app: App, { trajectories }: Dependencies): void => {
     },
     handler: async ({ query, caller }, reply) => {
       const request = { filter: filterOf(query), rewardKey: query.reward_key ?? null }
-      const pages = trajectories.exportSteps(callerOf({ caller }), request)
+      const asking = callerOf({ caller })
+      const pages = trajectories.exportSteps(asking, request)
       async function* lines() {
-        for await (const page of pages) yield page.map((record) => `${JSON.stringify(record)}\n`).join('')
+        for await (const page of pages) {
+          await asking.ensureLive?.()
+          yield page.map((record) => `${JSON.stringify(record)}\n`).join('')
+        }
       }
       return reply.header('Content-Type', ndjson).send(Readable.from(lines()) as unknown as string)
     },

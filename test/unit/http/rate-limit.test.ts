@@ -35,6 +35,15 @@ describe('a rate limit', () => {
     expect(take('b')).toBe(0)
   })
 
+  it('of a name in use is reset by no number of other names', () => {
+    expect([take(), take(), take()]).toEqual([0, 0, 0])
+    for (let other = 0; other < 60_000; other += 1) {
+      if (other % 10_000 === 0) expect(take()).toBe(1)
+      take(`other ${other}`)
+    }
+    expect(take()).toBe(1)
+  })
+
   it('is not lengthened by requests that were refused', () => {
     expect([take(), take(), take()]).toEqual([0, 0, 0])
     for (let refused = 0; refused < 10; refused += 1) expect(take()).toBe(1)

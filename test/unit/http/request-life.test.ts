@@ -19,7 +19,11 @@ const createGate = (): Gate => {
 
 const options: RequestLifeOptions = {
   requestsInFlightMax: 2,
+  requestsInFlightPerTenantMax: 2,
   bodyBytesInFlightMax: 1_000,
+  bodyBytesInFlightPerTenantMax: 2_000,
+  streamsInFlightMax: 2,
+  streamsInFlightPerTenantMax: 1,
   bodyLimitBytes: 600,
   requestTimeoutMs: 10_000,
   streamTimeoutMs: 20_000,
@@ -42,11 +46,22 @@ describe('the life of a request', () => {
     })
     life = registerRequestLife(app, { ...options, ...overrides })
     const access = tenantAccess('memory:read')
-    app.post('/wait', { config: { access } }, async (request) => {
-      signal = life.signalOf(request)
+    // The key is the tenant; that of the operator is none.
+    app.addHook('onRequest', async (request, reply) => {
+      if (request.routeOptions.config.access?.kind === 'public') return
+      life.ensureTakes(reply)
+      const tenantId = request.headers.authorization ?? 'a'
+      signal = life.begin(request, reply, tenantId === 'operator' ? null : tenantId)
+    })
+    app.post('/wait', { config: { access } }, async () => {
       arrived.open()
       await gate.opened
       return {}
+    })
+    const ndjson = { response: { 200: { content: { 'application/x-ndjson': { schema: { type: 'string' } } } } } }
+    app.get('/stream', { config: { access }, schema: ndjson }, async (_request, reply) => {
+      await gate.opened
+      return reply.type('application/x-ndjson').send('{}')
     })
     app.post('/quick', { config: { access } }, async () => ({}))
     app.get('/live', { config: { access: publicAccess } }, async () => ({}))
@@ -57,9 +72,12 @@ describe('the life of a request', () => {
     await app.close()
   })
 
-  const send = (path: string, { method = 'POST', body = '' } = {}): ClientRequest => {
+  const send = (path: string, { method = 'POST', body = '', key = 'a' } = {}): ClientRequest => {
     const { port } = app.server.address() as AddressInfo
-    const headers = body === '' ? {} : { 'content-type': 'application/json', 'content-length': body.length }
+    const headers = {
+      authorization: key,
+      ...(body === '' ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
+    }
     const sent = httpRequest({ host: '127.0.0.1', port, path, method, headers, agent: false })
     sent.on('error', () => {})
     sent.end(body)
@@ -97,6 +115,48 @@ describe('the life of a request', () => {
     expect((await answerOf(send('/quick'))).status).toBe(200)
     gate.open()
     await answerOf(waiting)
+  })
+
+  it('A2: refuses a tenant at its own bound, and says that it is its own; others and the operator are served', async () => {
+    await start({ requestsInFlightMax: 4, requestsInFlightPerTenantMax: 1 })
+    await answerOf(send('/quick', { key: 'b' }))
+    const waiting = send('/wait')
+    await arrived.opened
+    const refused = { status: 429, code: 'quota.requests_in_flight' }
+    expect(await answerOf(send('/quick'))).toMatchObject(refused)
+    for (const key of ['b', 'operator']) expect((await answerOf(send('/quick', { key }))).status).toBe(200)
+    gate.open()
+    expect((await answerOf(waiting)).status).toBe(200)
+    await expect.poll(life.inFlight).toBe(0)
+    expect((await answerOf(send('/quick'))).status).toBe(200)
+  })
+
+  it('the operator is served when tenants have taken everything', async () => {
+    await start({ requestsInFlightMax: 1, requestsInFlightPerTenantMax: 1 })
+    const waiting = send('/wait')
+    await arrived.opened
+    expect(await answerOf(send('/quick', { key: 'b' }))).toMatchObject({ status: 503, code: 'server.overloaded' })
+    expect((await answerOf(send('/quick', { key: 'operator' }))).status).toBe(200)
+    gate.open()
+    await answerOf(waiting)
+  })
+
+  it('A2: counts bodies and streams by tenant as well', async () => {
+    await start({ requestsInFlightMax: 9, requestsInFlightPerTenantMax: 9, bodyBytesInFlightPerTenantMax: 600 })
+    await answerOf(send('/quick', { key: 'b' }))
+    const body = JSON.stringify('x'.repeat(400))
+    const waiting = send('/wait', { body })
+    await arrived.opened
+    expect(await answerOf(send('/quick', { body }))).toMatchObject({ status: 429, code: 'quota.body_bytes_in_flight' })
+    expect((await answerOf(send('/quick', { body, key: 'b' }))).status).toBe(200)
+    const streaming = send('/stream', { method: 'GET' })
+    await expect.poll(life.inFlight).toBe(2)
+    expect(await answerOf(send('/stream', { method: 'GET' }))).toMatchObject({
+      status: 429,
+      code: 'quota.streams_in_flight',
+    })
+    gate.open()
+    await Promise.all([answerOf(waiting), answerOf(streaming)])
   })
 
   it('aborts the work of a client that went away', async () => {
