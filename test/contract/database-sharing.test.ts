@@ -214,13 +214,6 @@ describe('what the database answers', () => {
     await expect(raising(state)).rejects.toMatchObject({ code: 'database.busy', status: 503, retryable: true })
   })
 
-  it('a mistake in reading a row is a 500 and not an outage, and the connection goes on', async () => {
-    // PostgreSQL has moments that no Date of JavaScript can hold.
-    const read = database.read('ten_a', (tx) => tx.query(sql`select timestamptz '294000-01-01 00:00:00+00' as at`))
-    await expect(read).rejects.toMatchObject({ code: 'internal.broken_invariant', status: 500, retryable: false })
-    expect(await database.read('ten_a', (tx) => tx.query(nameOf))).toEqual([{ name: 'ten_a' }])
-  })
-
   it('a commit that the server refuses is told as what it is, one whose answer is lost as unknown (M1)', async () => {
     await admin.query(`create function refuse() returns trigger language plpgsql as $$
       begin raise exception 'no' using errcode = '40001'; end $$`)

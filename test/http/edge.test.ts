@@ -109,9 +109,11 @@ describe('what the edge takes and refuses', () => {
   })
 
   it('refuses nesting without end, whatever its kind', async () => {
-    const depth = 1_000_000
-    expectProblem(await add(`${'['.repeat(depth)}${']'.repeat(depth)}`), 400, 'request.unsafe_text')
-    expectProblem(await add('{"a":'.repeat(depth / 2)), 400, 'request.malformed_json')
+    const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
+    expectProblem(await add(nested(40_000)), 400, 'request.unsafe_text')
+    expectProblem(await add('{"a":'.repeat(40_000)), 400, 'request.malformed_json')
+    expectProblem(await add(nested(1_000_000)), 413, 'request.too_large')
+    expectProblem(await add('{"a":'.repeat(500_000)), 413, 'request.too_large')
   })
 
   it('refuses an unknown field and says which', async () => {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { encodeCursor } from '../../src/shared/page.ts'
-import { codeOf, expectStatus, idMatching, once, readPages, useApp } from '../support/http.ts'
+import { codeOf, expectProblem, expectStatus, idMatching, once, readPages, useApp } from '../support/http.ts'
 
 describe('many memories over HTTP', () => {
   const { http, app } = useApp()
@@ -216,13 +216,13 @@ describe('many memories over HTTP', () => {
       expect(answer.data).toMatchObject({ created: 1, rejected: [{ line: 1 }] })
     })
 
-    it('with an Idempotency-Key, sent again it adds what is missing, and another text is stored', async () => {
+    it('with an Idempotency-Key, sent again it is answered as before, and other lines are another request (M2)', async () => {
       const lines = [{ content: 'First' }, { content: 'Second' }]
-      expectStatus(await send('resumed', lines.slice(0, 1), once('i')), 200)
-      expectStatus(await send('resumed', lines, once('i')), 200)
+      const first = expectStatus(await send('resumed', lines, once('i')), 200)
+      expect(expectStatus(await send('resumed', lines, once('i')), 200).data).toEqual(first.data)
+      for (const others of [[{ content: 'Other' }], lines.slice(0, 1), [...lines, { content: 'Third' }]])
+        expectProblem(await send('resumed', others, once('i')), 422, 'idempotency.key_reused')
       expect((await exported('resumed')).map(({ content }) => content).sort()).toEqual(['First', 'Second'])
-      expectStatus(await send('resumed', [{ content: 'Other' }], once('i')), 200)
-      expect((await exported('resumed')).map(({ content }) => content).sort()).toEqual(['First', 'Other', 'Second'])
     })
 
     it('an imported memory stands in a list, and in an export, where its creation puts it', async () => {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Answer, createTestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectStatus, idMatching, once, useAppOf, useSessions } from '../support/http.ts'
+import { codeOf, createHttp, expectProblem, expectStatus, idMatching, once, useAppOf, useSessions } from '../support/http.ts'
 import { answering, calling, createPolicyTest } from '../support/policy.ts'
 
 type Step = { readonly turn: number; readonly calls: readonly { name: string; status: string; problem?: object }[] }
@@ -224,7 +224,7 @@ describe('the policy over HTTP', () => {
   })
 
   it.each([
-    ['a megabyte', 'x'.repeat(1_048_576)],
+    ['a hundred kilobytes', 'x'.repeat(102_400)],
     [
       'two hundred calls',
       calling(...Array.from({ length: 200 }, (_, at) => ({ name: 'Retrieve_memory', arguments: { query: `q${at}` } })))
@@ -241,6 +241,12 @@ describe('the policy over HTTP', () => {
     expect(steps[0]?.calls.length ?? 0).toBeLessThanOrEqual(32)
     expect((await http.get(agent())).data.memory_count).toBe(0)
     expectStatus(await http.get(`${session()}/trajectory`), 200)
+  })
+
+  it('a model that writes more than it was asked for is refused, and changes nothing (A5)', async () => {
+    app().server.reply({ text: 'x'.repeat(1_048_576) })
+    expectProblem(await run({ input: 'Hello', steps_max: 1 }), 502, 'inference.misbehaved')
+    expectStatus(await http.get(`${session()}/context`), 200)
   })
 
   it('without a model says what to configure', async () => {

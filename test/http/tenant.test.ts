@@ -405,9 +405,10 @@ describe('tenants and keys', () => {
       await send('/v1/agents/a/memories/batch', { memories: [{ content: 'orphan' }] }),
       await send('/v1/agents/a/memories/import', { content: 'orphan' }, 'application/x-ndjson'),
       await send('/v1/sessions', { agent_id: 'orphan' }),
-      await send('/v1/keys', { name: 'orphan', scopes: ['usage:read'] }),
     ]
     expect(late.map(codeOf)).toEqual(late.map(() => [409, 'tenant.not_active']))
+    const lateKey = await send('/v1/keys', { name: 'orphan', scopes: ['usage:read'] })
+    expect(codeOf(lateKey)).toEqual([401, 'key.maker_not_live'])
     expect(await dump(test.modules.url)).not.toContain('orphan')
     await other.close()
   })

@@ -1,4 +1,7 @@
-/** What the index should hold of an agent, as PostgreSQL has it. */
+/**
+ * What the index should hold of an agent, as PostgreSQL has it. Rows are looked up one by one in a `lateral` with a limit,
+ * by their key: a planner that knows nothing yet of a young table joins each row with all of the agent's.
+ */
 import type { TenantTransaction } from '../../ports/database.ts'
 import type { Metadata } from '../../shared/metadata.ts'
 import { sql } from '../../shared/sql.ts'
@@ -45,12 +48,12 @@ export const readChangedMemories = async (
   { agentId, afterRevision, part = noPart, model, limit, bytesMax }: ChangedRequest,
 ): Promise<readonly ChangedRow[]> =>
   tx.query<ChangedRow>(sql`
-    with ahead as (
+    with ahead as materialized (
       select memory_id, revision, octet_length(content) as bytes from memory
       where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and revision > ${afterRevision}
         and (revision, memory_id) > (${part.revision}::bigint, ${part.memoryId})
       order by revision, memory_id limit ${limit + 1}
-    ), measured as (
+    ), measured as materialized (
       select memory_id, row_number() over in_order as place, sum(bytes) over in_order - bytes as bytes_before,
         lead(revision) over in_order as next_revision
       from ahead window in_order as (order by revision, memory_id)
@@ -58,13 +61,17 @@ export const readChangedMemories = async (
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
       memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
       memory.expires_at, entry.embedding, entry.error, measured.next_revision
-    from measured join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
-      and memory.memory_id = measured.memory_id
-    left join index_entry as entry on entry.tenant_id = memory.tenant_id
-      and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id and not entry.removed
-      and entry.content_revision = memory.content_revision and entry.embedding_model = ${model}
+    from measured cross join lateral (
+      select * from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
+        and memory.memory_id = measured.memory_id limit 1
+    ) as memory left join lateral (
+      select embedding, error from index_entry as known
+      where known.tenant_id = ${tx.tenantId} and known.agent_id = ${agentId} and known.memory_id = measured.memory_id
+        and not known.removed and known.content_revision = memory.content_revision and known.embedding_model = ${model}
+      limit 1
+    ) as entry on true
     where place <= ${limit} and bytes_before < ${bytesMax}
-    order by memory.revision, memory.memory_id`)
+    order by place`)
 
 /**
  * Indexed memories that have no vector of the model yet and were not refused by it, in the order of their revisions; those
@@ -81,15 +88,18 @@ export const readUnembedded = async (
   }: { agentId: string; afterRevision: number; model: string; limit: number; bytesMax: number },
 ): Promise<readonly ChangedRow[]> =>
   tx.query<ChangedRow>(sql`
-    with ahead as (
+    with ahead as materialized (
       select memory.memory_id, memory.revision, octet_length(memory.content) as bytes
-      from memory left join index_entry as entry on entry.tenant_id = memory.tenant_id
-        and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id
+      from memory left join lateral (
+        select content_revision, embedding_model, words_failed from index_entry as known
+        where known.tenant_id = ${tx.tenantId} and known.agent_id = ${agentId} and known.memory_id = memory.memory_id
+        limit 1
+      ) as entry on true
       where memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId} and memory.revision > ${afterRevision}
         and (entry.content_revision, entry.embedding_model) is distinct from (memory.content_revision, ${model}::text)
         and entry.words_failed is not true
       order by memory.revision, memory.memory_id limit ${limit + 1}
-    ), measured as (
+    ), measured as materialized (
       select memory_id, row_number() over in_order as place, sum(bytes) over in_order - bytes as bytes_before,
         lead(revision) over in_order as next_revision
       from ahead window in_order as (order by revision, memory_id)
@@ -97,10 +107,12 @@ export const readUnembedded = async (
     select memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
       memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
       memory.expires_at, null as embedding, null as error, measured.next_revision
-    from measured join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
-      and memory.memory_id = measured.memory_id
+    from measured cross join lateral (
+      select * from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
+        and memory.memory_id = measured.memory_id limit 1
+    ) as memory
     where place <= ${limit} and bytes_before < ${bytesMax}
-    order by memory.revision, memory.memory_id`)
+    order by place`)
 
 export const readRemovedIds = async (
   tx: TenantTransaction,

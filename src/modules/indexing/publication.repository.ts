@@ -53,20 +53,23 @@ export const readPublishedPage = async (
         select memory_id, row_number() over in_order as place, sum(bytes) over in_order - bytes as bytes_before,
           lead(memory_id) over in_order is not null as has_next
         from (
-          select entry.memory_id, entry.published, coalesce(octet_length(memory.content), 0) as bytes
+          select entry.memory_id, entry.published, coalesce((
+              select octet_length(content) from memory where memory.tenant_id = entry.tenant_id
+                and memory.agent_id = entry.agent_id and memory.memory_id = entry.memory_id), 0) as bytes
           from index_entry as entry
-          left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
-            and memory.memory_id = entry.memory_id
           where entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
             and entry.published >= ${after.published}::bigint
             and (entry.published, entry.memory_id) > (${after.published}::bigint, ${after.memoryId})
           order by entry.published, entry.memory_id limit ${limit + 1}
         ) as ahead window in_order as (order by published, memory_id)
       ) as measured
-      join index_entry as entry on entry.tenant_id = agent.tenant_id and entry.agent_id = agent.agent_id
-        and entry.memory_id = measured.memory_id
-      left join memory on memory.tenant_id = entry.tenant_id and memory.agent_id = entry.agent_id
-        and memory.memory_id = entry.memory_id and memory.revision = entry.revision and not entry.removed
+      cross join lateral (
+        select * from index_entry as known where known.tenant_id = agent.tenant_id and known.agent_id = agent.agent_id
+          and known.memory_id = measured.memory_id limit 1
+      ) as entry left join lateral (
+        select * from memory as held where held.tenant_id = agent.tenant_id and held.agent_id = agent.agent_id
+          and held.memory_id = measured.memory_id and held.revision = entry.revision and not entry.removed limit 1
+      ) as memory on true
       where measured.place <= ${limit} and measured.bytes_before < ${bytesMax}
     ) as change on true
     where agent.tenant_id = ${tx.tenantId} and agent.space_id = ${spaceId}

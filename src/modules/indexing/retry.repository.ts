@@ -76,7 +76,7 @@ export const findIndexable = async (
 ): Promise<IndexableRow | null> => {
   const rows = await tx.query<IndexableRow>(sql`
     select memory_id, revision, content_revision, content, memory_type, metadata, source_id, source_position,
-      occurred_at, expires_at, null as embedding, null as error
+      occurred_at, occurred_offset_minutes, expires_at, null as embedding, null as error
     from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and memory_id = ${memoryId}
       and revision = ${revision}`)
   return rows[0] ?? null

@@ -81,22 +81,26 @@ export const readNewestChanged = async (
   }: { agentId: string; afterRevision: number; model: string; limit: number; bytesMax: number },
 ): Promise<{ readonly rows: readonly IndexableRow[]; readonly isWhole: boolean }> => {
   const rows = await tx.query<IndexableRow & { readonly found: number }>(sql`
-    with newest as (
+    with newest as materialized (
       select memory_id, revision, octet_length(content) + octet_length(metadata::text) as bytes from memory
       where tenant_id = ${tx.tenantId} and agent_id = ${agentId} and revision > ${afterRevision}
       order by revision desc, memory_id limit ${limit + 1}
-    ), summed as (
+    ), summed as materialized (
       select memory_id, count(*) over () as found, row_number() over changes as place, sum(bytes) over changes as bytes_so_far
       from newest window changes as (order by revision desc, memory_id rows unbounded preceding)
     )
     select summed.found, memory.memory_id, memory.revision, memory.content_revision, memory.content, memory.memory_type,
       memory.metadata, memory.source_id, memory.source_position, memory.occurred_at, memory.occurred_offset_minutes,
       memory.expires_at, entry.embedding, entry.error
-    from summed join memory on memory.tenant_id = ${tx.tenantId} and memory.agent_id = ${agentId}
-      and memory.memory_id = summed.memory_id
-    left join index_entry as entry on entry.tenant_id = memory.tenant_id
-      and entry.agent_id = memory.agent_id and entry.memory_id = memory.memory_id and not entry.removed
-      and entry.content_revision = memory.content_revision and entry.embedding_model = ${model}
+    from summed cross join lateral (
+      select * from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
+        and memory.memory_id = summed.memory_id limit 1
+    ) as memory left join lateral (
+      select embedding, error from index_entry as known
+      where known.tenant_id = ${tx.tenantId} and known.agent_id = ${agentId} and known.memory_id = summed.memory_id
+        and not known.removed and known.content_revision = memory.content_revision and known.embedding_model = ${model}
+      limit 1
+    ) as entry on true
     where summed.place <= ${limit} and (summed.place = 1 or summed.bytes_so_far <= ${bytesMax})
     order by summed.place`)
   return { rows, isWhole: rows.length === Number(rows[0]?.found ?? 0) }

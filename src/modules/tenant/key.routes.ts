@@ -84,7 +84,7 @@ export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyServic
       summary: 'Revoke a key at once',
       tags: ['keys'],
       params: keyParams,
-      response: { 204: Type.Null({ description: 'Revoked.' }), ...bodyProblems(404) },
+      response: { 204: Type.Null({ description: 'Revoked.' }), ...bodyProblems(404, 409) },
     },
     handler: async (request, reply) => {
       await keys.revoke(callerOf(request), request.params.key_id)
