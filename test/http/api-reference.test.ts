@@ -49,7 +49,11 @@ describe('the OpenAPI document', () => {
     )
     const others = operations.filter((operation) => operation.method === 'post' && !offering.includes(operation))
     expect(offering.every(({ method }) => method === 'post')).toBe(true)
-    expect(others.map(({ operationId }) => operationId).sort()).toEqual(['reindex', 'searchMemories'])
+    expect(others.map(({ operationId }) => operationId).sort()).toEqual([
+      'reindex',
+      'repairConsistency',
+      'searchMemories',
+    ])
   })
 
   it('names every component as the contract does', () => {

@@ -1,6 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Answer, createTestApp } from '../support/app.ts'
-import { codeOf, createHttp, expectProblem, expectStatus, idMatching, once, useAppOf, useSessions } from '../support/http.ts'
+import {
+  codeOf,
+  createHttp,
+  expectProblem,
+  expectStatus,
+  idMatching,
+  once,
+  useAppOf,
+  useSessions,
+} from '../support/http.ts'
 import { answering, calling, createPolicyTest } from '../support/policy.ts'
 
 type Step = { readonly turn: number; readonly calls: readonly { name: string; status: string; problem?: object }[] }

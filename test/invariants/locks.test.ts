@@ -122,6 +122,8 @@ describe('A4: every transaction takes its locks in one order', () => {
     wrote('POST /v1/admin/tenants/{tenant_id}/keys', keyOf)
     wrote('PATCH /v1/admin/tenants/{tenant_id}', await operator.patch(`${tenants}/${other}`, { name: 'Shorter' }))
     wrote('POST /v1/admin/reindex', await operator.post('/v1/admin/reindex'))
+    const repaired = await operator.post('/v1/admin/consistency/repair')
+    wrote('POST /v1/admin/consistency/repair', repaired)
   }
 
   beforeAll(async () => {

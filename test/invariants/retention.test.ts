@@ -102,7 +102,7 @@ describe('retention', () => {
     const other = await one.makeCaller()
     for (const who of [caller, other]) {
       const key = { name: 'k', scopes: ['usage:read'] as const, agentIds: null, expiresAt: null }
-      await one.keys.create({ ...who, secret: 'x' }, key)
+      await one.tenants.createKey({ actor: 'operator', requestId: 'req_test' }, { tenantId: who.tenantId, key })
       await one.memories.add(who, { agentId: 'gone', memory: { content: 'Gone' } })
       await one.agents.erase(who, 'gone')
       const idempotency = { key: 'once', requestHash: Buffer.alloc(32) }

@@ -121,7 +121,7 @@ describe('what an injected statement finds on a connection', () => {
           /permission denied to set role/.test(String((error as Error).cause)),
         )
       for (const taken of ['set role none', 'reset role', 'set session authorization default'])
-        for (const call of ["select * from list_tenants('', 10)", "select lease_agent(1000, false, '')"])
+        for (const call of ["select * from list_tenants('', 10)", "select lease_agent(1000, false, '', '', '{}')"])
           await expect(inject(database, taken, call)).rejects.toSatisfy((error: unknown) =>
             /permission denied for function/.test(String((error as Error).cause)),
           )
