@@ -4,7 +4,7 @@ import { type AgentLease, postponeLease, readClock } from './index-lease.reposit
 import { indexPointOf } from './index-point.ts'
 import { beginPublication, publishVectors, publishWords } from './index-publish.repository.ts'
 import { indexCallMs, type RoundMeans, reasonOf } from './index-round.ts'
-import { publishedVectorOf } from './index-vectors.ts'
+import { isEmbedding, publishedVectorOf } from './index-vectors.ts'
 import { type DueRetry, dropStaleRetries, findIndexable, listDueRetries, noteWordsFailed } from './retry.repository.ts'
 
 /** A lease outlasts as many that do not answer. */
@@ -17,7 +17,7 @@ const retryOne = async (means: RoundMeans, lease: AgentLease, due: DueRetry): Pr
   const row = await database.transact(tenantId, (tx) => findIndexable(tx, at))
   if (row === null) return
   const { outcomes, failure } = await embedRows(means, { tenantId, rows: [row] })
-  if (failure !== null && !(await embedder.checkHealth({ signal: createSignal(indexCallMs) })).ready) throw failure
+  if (failure !== null && !(await isEmbedding(means))) throw failure
   const [outcome = null] = outcomes
   const vector = outcome instanceof Float32Array ? outcome : null
   const point = indexPointOf(row, vector)

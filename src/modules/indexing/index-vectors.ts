@@ -86,24 +86,47 @@ const publishRound = async (
 
 type LoneFailure = { readonly error: string; readonly isRetried: true }
 
+/** Does the embedder embed, now? Its health may be what it was told to be a moment ago. */
+export const isEmbedding = ({ embedder, createSignal, embedTimeoutMs }: RoundMeans): Promise<boolean> =>
+  embedder.embed(['ready'], 'passage', { signal: createSignal(embedTimeoutMs), isOnce: true }).then(
+    () => true,
+    () => false,
+  )
+
+/**
+ * A text that failed alone, tried once more. It is to blame only where the embedder takes another text before and after: an
+ * embedder that went away and came back between the two says nothing of the text. @throws what is not to be blamed on it
+ */
+const embedBlamed = async (
+  means: RoundMeans,
+  { tenantId, rows, failure }: { tenantId: string; rows: readonly ChangedRow[]; failure: unknown },
+): Promise<EmbeddedRows['outcomes'] | readonly LoneFailure[]> => {
+  if (!(await isEmbedding(means))) throw failure
+  const again = await embedRows(means, { tenantId, rows })
+  if (again.failure === null) return again.outcomes
+  if (!(await isEmbedding(means))) throw again.failure
+  return [{ error: reasonOf(again.failure), isRetried: true }]
+}
+
 /** @throws what kept the round from being done, when the agent is to wait a little */
 export const indexVectors = async (means: RoundMeans, lease: AgentLease): Promise<void> => {
-  const { embedder, pace, createSignal, onSlow } = means
+  const { pace, onSlow } = means
+  const { tenantId } = lease
   const key = paceKeyOf('vectors', lease)
   const round = await readRound(means, lease, pace.of(key))
   if (round === null) return
   const { rows } = round
   const { outcomes, failure } =
-    rows.length === 0 ? { outcomes: [], failure: null } : await embedRows(means, { tenantId: lease.tenantId, rows })
+    rows.length === 0 ? { outcomes: [], failure: null } : await embedRows(means, { tenantId, rows })
   if (failure === null) {
     await publishRound(means, lease, { ...round, outcomes })
     return pace.faster(key)
   }
   if (means.hasStopped()) throw failure
-  onSlow(lease.tenantId)
+  onSlow(tenantId)
   pace.slower(key)
   if (outcomes.some((outcome) => outcome !== null)) return publishRound(means, lease, { ...round, outcomes })
-  const isWell = rows.length === 1 && (await embedder.checkHealth({ signal: createSignal(indexCallMs) })).ready
-  if (!isWell) throw failure
-  await publishRound(means, lease, { ...round, outcomes: [{ error: reasonOf(failure), isRetried: true }] })
+  if (rows.length > 1) throw failure
+  const blamed = await embedBlamed(means, { tenantId, rows, failure })
+  await publishRound(means, lease, { ...round, outcomes: blamed })
 }
