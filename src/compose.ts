@@ -72,6 +72,8 @@ export type Settings = {
   /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
   readonly indexRestMs: number
   /** Rounds of embedding what was written, at once. */
+  /** How long an agent rests after a round of the indexer that failed. */
+  readonly indexPostponeMs: number
   readonly indexVectorLoops: number
   /** Longest wait between looks at what serves as the index, where that is a server. */
   readonly indexKeepMs: number
@@ -132,6 +134,7 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     logger,
     pollMs: settings.indexPollMs,
     restMs: settings.indexRestMs,
+    postponeMs: settings.indexPostponeMs,
     vectorLoops: settings.indexVectorLoops,
     embedTimeoutMs: settings.embedTimeoutMs,
   })

@@ -21,6 +21,7 @@ export type Service = BuiltApp & {
 }
 
 const indexKeepMs = 2_000
+const indexPostponeMs = 2_000
 
 /** What a service is made of besides its configuration: ports with a driver behind each, a clock, a log. */
 export type ServiceParts = Omit<Parts, 'onToolCall'>
@@ -70,7 +71,7 @@ export const createServiceOver = async (
 ): Promise<Service> => {
   const { database, vectorIndex, tokenizer, model, logger } = parts
   const embedder = measured(parts.embedder, metrics)
-  const settings = { ...config, indexKeepMs }
+  const settings = { ...config, indexKeepMs, indexPostponeMs }
   const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, settings)
   const { tenants, indexer, indexKeeper, maintenance, modelTokens, runStreams, chat } = modules
   await indexKeeper.prepare()

@@ -157,6 +157,20 @@ export const edgeSettings = {
     maximum: 1_000_000,
     doc: 'The same for one tenant, which gets a 429. One that was alone for a minute may take all but this many.',
   }),
+  requestsAtWorkMax: number({
+    name: 'AGEMEM_REQUESTS_AT_WORK_MAX',
+    default: 64,
+    minimum: 2,
+    maximum: 1_000_000,
+    doc: 'Of the requests under way, how many are worked on at once; the rest waits, and tenants take turns. Streams and the policy are beside it.',
+  }),
+  requestsAtWorkPerTenantMax: number({
+    name: 'AGEMEM_REQUESTS_AT_WORK_PER_TENANT_MAX',
+    default: 8,
+    minimum: 1,
+    maximum: 1_000_000,
+    doc: 'The same for one tenant. One that was alone for a minute may have all but this many.',
+  }),
   rateLimitPerSecond: number({
     name: 'AGEMEM_RATE_LIMIT_PER_SECOND',
     unit: 'requests per second',

@@ -2,10 +2,14 @@
  * The life of a request whose key is good: a place among its tenant's and among all, a deadline, and an end when the
  * service stops. What is above a bound is refused before any work is done, so the service sheds load and does not
  * collapse. A request takes no place before its key was found good; those of the operator have places of their own.
+ *
+ * Of what has a place some are at work and the rest waits: tenants take turns, so that one with a hundred requests under way
+ * leaves the event loop and the database to others after a few of them.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { systemClock } from '../shared/clock.ts'
 import type { AppError } from '../shared/errors.ts'
+import { createFairSlots } from '../shared/fair-slots.ts'
 import {
   clientGone,
   draining,
@@ -30,6 +34,8 @@ export type RequestLifeOptions = {
   readonly bodyBytesInFlightPerTenantMax: number
   readonly streamsInFlightMax: number
   readonly streamsInFlightPerTenantMax: number
+  readonly requestsAtWorkMax: number
+  readonly requestsAtWorkPerTenantMax: number
   readonly bodyLimitBytes: number
   readonly requestTimeoutMs: number
   readonly streamTimeoutMs: number
@@ -66,6 +72,18 @@ const weightOf = ({ headers, method }: FastifyRequest, bodyLimitBytes: number): 
   return Math.min(Number(headers['content-length'] ?? 0) || 0, bodyLimitBytes)
 }
 
+/** What takes as long as a stream or a model does would keep its tenant's other requests waiting. */
+const hasNoTurn = (request: FastifyRequest): boolean => {
+  const { access } = request.routeOptions.config
+  if (access?.kind === 'tenant' && access.scope === 'policy:run') return true
+  return streamedTypesOf(request.routeOptions).includes(ndjson) || (request.method === 'GET' && isStream(request))
+}
+
+type Take = (kind: Kind, weight: number) => void
+
+/** Of whom; null: of the operator. */
+type Life = { readonly tenantId: string | null; readonly signal: AbortSignal; readonly take: Take }
+
 type Shares = { readonly requests: Share; readonly bodyBytes: Share; readonly streams: Share }
 type Kind = keyof Shares
 const kinds: readonly Kind[] = ['requests', 'bodyBytes', 'streams']
@@ -96,15 +114,21 @@ const createShares = (options: RequestLifeOptions) => {
     bodyBytes: ownShareOf('bodyBytes'),
     streams: ownShareOf('streams'),
   }
-  return { company, tenants, operators }
+  const { requestsAtWorkMax: atWorkMax, requestsAtWorkPerTenantMax: ownAtWorkMax } = options
+  const turns = createFairSlots({
+    runningMax: atWorkMax,
+    runningPerTenantMax: (tenantId) =>
+      company.isAlone(tenantId) ? Math.max(ownAtWorkMax, atWorkMax - ownAtWorkMax) : ownAtWorkMax,
+    waitingMax: options.requestsInFlightMax,
+    turnedAway: overloaded,
+  })
+  return { company, tenants, operators, turns }
 }
 
 export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOptions) => {
-  const lives = new WeakMap<FastifyRequest, { readonly signal: AbortSignal; readonly take: Take }>()
-  const { company, tenants, operators } = createShares(options)
+  const lives = new WeakMap<FastifyRequest, Life>()
+  const { company, tenants, operators, turns } = createShares(options)
   let isDraining = false
-
-  type Take = (kind: Kind, weight: number) => void
 
   /** What is taken is given back with the answer. @throws AppError `quota.*_in_flight` (429), `server.overloaded` (503) */
   const takerOf = (owner: string, response: FastifyReply['raw']): Take => {
@@ -143,6 +167,14 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
     route.handlerTimeout = deadlineOf(route.config) + graceMs
   })
 
+  app.addHook('preHandler', async (request, reply) => {
+    const { tenantId = null, signal } = lives.get(request) ?? {}
+    if (tenantId === null || hasNoTurn(request)) return
+    const leave = await turns.enter(tenantId, signal)
+    if (reply.raw.destroyed) leave()
+    else reply.raw.once('close', leave)
+  })
+
   return {
     /**
      * A place for a request with a good key, until it is answered. `owner`: its tenant, or null for the operator.
@@ -157,7 +189,7 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
       take('bodyBytes', weightOf(request, options.bodyLimitBytes))
       if (isStream(request)) take('streams', 1)
       const signal = startDeadline(request, reply)
-      lives.set(request, { signal, take })
+      lives.set(request, { tenantId: owner, signal, take })
       return signal
     },
     /** Bytes of a body that its headers had not announced. @throws as `begin` */

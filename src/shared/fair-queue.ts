@@ -12,7 +12,8 @@
  */
 export type FairQueueBounds = {
   readonly runningMax: number
-  readonly runningPerTenantMax: number
+  /** A number for all, or one that may differ from tenant to tenant and from moment to moment. */
+  readonly runningPerTenantMax: number | ((tenantId: string) => number)
   readonly waitingMax: number
 }
 
@@ -57,8 +58,13 @@ export const createFairQueue = <T>(bounds: FairQueueBounds): FairQueue<T> => {
     return { item: youngest }
   }
 
+  const ownMaxOf = (tenantId: string): number => {
+    const { runningPerTenantMax: max } = bounds
+    return typeof max === 'number' ? max : max(tenantId)
+  }
+
   const mayRun = (tenantId: string): boolean =>
-    running < bounds.runningMax && (runningOf.get(tenantId) ?? 0) < bounds.runningPerTenantMax
+    running < bounds.runningMax && (runningOf.get(tenantId) ?? 0) < ownMaxOf(tenantId)
 
   return {
     add: (tenantId, item) => {

@@ -114,6 +114,24 @@ describe('edits of one context at once', () => {
     expect(context.tokens).toBe(context.messages.reduce((sum, { tokens }) => sum + tokens, 0))
   })
 
+  it('C2: a SUMMARY during which one of its calls was answered is prepared again with the result', async () => {
+    const toolCalls = [{ id: 'call_1', type: 'function' as const, function: { name: 'look', arguments: '{}' } }]
+    const messages: readonly NewMessage[] = [
+      { role: 'assistant', content: '', toolCalls },
+      { role: 'user', content: 'And what now?' },
+    ]
+    await modules.contexts.append(caller, { sessionId, messages, expected: null })
+    const result: NewMessage = { role: 'tool', content: 'Seen.', name: 'look', toolCallId: 'call_1' }
+    whileAsked = async (count) => {
+      if (count === 1) await modules.contexts.append(caller, { sessionId, messages: [result], expected: null })
+    }
+    await summarize()
+    const after = (await read()).messages
+    const called = after.flatMap((message) => (message.toolCalls ?? []).map(({ id }) => id))
+    expect(after.flatMap(({ toolCallId }) => toolCallId ?? [])).toEqual(called)
+    expect(asked).toBe(2)
+  })
+
   it('C1: a SUMMARY of messages of which one was pinned meanwhile is prepared again without it', async () => {
     let pinned = ''
     whileAsked = async (at) => {

@@ -31,7 +31,15 @@ describe('a round of the indexer that is cut short', () => {
       throw new AppError({ code: 'database.unavailable', status: 503, detail: 'away' })
     }
     const logger = pino({ level: 'silent' })
-    const broken = { database: { ...database, transact }, vectorIndex, embedder, logger, pollMs: 50, restMs: 0 }
+    const broken = {
+      database: { ...database, transact },
+      vectorIndex,
+      embedder,
+      logger,
+      pollMs: 50,
+      restMs: 0,
+      postponeMs: 2_000,
+    }
     const indexer = createIndexer(broken)
     indexer.start()
     await expect.poll(() => refusals).toBeGreaterThan(3)
@@ -60,6 +68,7 @@ describe('a round of the indexer that is cut short', () => {
       logger: pino({ level: 'silent' }),
       pollMs: 50,
       restMs: 0,
+      postponeMs: 2_000,
     })
     indexer.start()
     await isReached

@@ -167,7 +167,7 @@ describe('turns of tenants', () => {
     for (const other of others) await addTo(modules, other, { agentId: 'a', contents: ['Fact'] })
     const { database, vectorIndex, embedder } = modules
     const logger = pino({ level: 'silent' })
-    await createIndexer({ database, vectorIndex, embedder, logger, pollMs: 50, restMs: 0 }).drain()
+    await createIndexer({ database, vectorIndex, embedder, logger, pollMs: 50, restMs: 0, postponeMs: 100 }).drain()
     const firstOf = ({ tenantId }: Caller) => served.indexOf(tenantId)
     expect(Math.max(...others.map(firstOf))).toBeLessThan(4)
     expect(served.filter((tenantId) => tenantId === caller.tenantId).length).toBeGreaterThanOrEqual(20)

@@ -52,6 +52,8 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     requestsInFlightPerTenantMax: 150,
     bodyBytesInFlightMax: 64 * 1024 * 1024,
     bodyBytesInFlightPerTenantMax: 32 * 1024 * 1024,
+    requestsAtWorkMax: 64,
+    requestsAtWorkPerTenantMax: 16,
     streamsInFlightMax: 40,
     streamsInFlightPerTenantMax: 20,
     requestTimeoutMs: 20_000,

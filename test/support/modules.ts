@@ -60,6 +60,7 @@ export const testSettings: Settings = {
   indexPollMs: 50,
   indexKeepMs: 50,
   indexRestMs: 0,
+  indexPostponeMs: 100,
   indexVectorLoops: 4,
   maintenanceIntervalMs: 60_000,
   summaryTimeoutMs: 5_000,

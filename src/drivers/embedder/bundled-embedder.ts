@@ -14,7 +14,7 @@ import { createTextQueue, type WaitingRequest } from './text-queue.ts'
 import { embedNonBlank } from './unit-vector.ts'
 
 const dimensions = 512
-const batchBounds = { textsMax: 32, charsMax: 4_096 }
+const batchBounds = { textsMax: 32, charsMax: 1_024 }
 /** Calls of one tenant that wait; those above are turned away. */
 const requestsPerTenantMax = 1_024
 

@@ -15,7 +15,7 @@ import { brokenInvariant } from '../../shared/errors.ts'
 import type { Context, ContextEdit, ContextMessage, EditDetails, PlannedEdit, Refusal } from './context-types.ts'
 import { refuse } from './context-types.ts'
 import { editCost } from './edit-cost.ts'
-import { toolUnitsOf } from './tool-units.ts'
+import { isSplit, toolUnitsOf } from './tool-units.ts'
 
 type UndoInput = {
   readonly edit: ContextEdit
@@ -55,10 +55,7 @@ const findRefusal = (context: Context, input: UndoInput): Refusal | null => {
       `The edit added messages that are pinned now. Unpin them first: ${pinned.join(', ')}.`,
     )
   }
-  const split = toolUnitsOf(context.messages).find(
-    ({ members }) =>
-      members.some(({ messageId }) => added.has(messageId)) && !members.every(({ messageId }) => added.has(messageId)),
-  )
+  const split = toolUnitsOf(context.messages).find((unit) => isSplit(unit, added))
   if (split === undefined) return null
   return refuse(
     'context.edit_depended_on',

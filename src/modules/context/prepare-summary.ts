@@ -15,6 +15,7 @@ import { planSummary, selectSummarySpan, summaryTokensMax } from './plan-summary
 import { type Quotable, quotableSteps } from './quotable-text.ts'
 import { renderContent } from './render-context.ts'
 import type { SummaryStyle } from './summarize-extractively.ts'
+import { isSplit, toolUnitsOf } from './tool-units.ts'
 
 export type WrittenSummary = { readonly text: string; readonly writtenBy: SummaryWriter }
 
@@ -73,10 +74,13 @@ export const createSummaryPreparation = ({ store, tokenizer, summarize, createId
     }
     const planned = planSummary(context, input)
     if (planned.outcome === 'refused') return planned
+    const selectedIds = new Set(selected.messages.map(({ messageId }) => messageId))
     const planAgain = (later: Context): EditPlan | null => {
       const free = selectSummarySpan(later, { span: 'all', callerMessageId })
       const freeIds = new Set(free.outcome === 'refused' ? [] : free.messages.map(({ messageId }) => messageId))
       if (!selected.messages.every(({ messageId }) => freeIds.has(messageId))) return null
+      // A result that came since would be left without its call (C2).
+      if (toolUnitsOf(later.messages).some((unit) => isSplit(unit, selectedIds))) return null
       const again = planSummary(later, input)
       return again.outcome === 'refused' ? null : again.plan
     }

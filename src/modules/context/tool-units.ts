@@ -38,6 +38,11 @@ export const toolUnitsOf = (messages: readonly ContextMessage[]): readonly ToolU
   return units
 }
 
+/** Is one part of the unit among these messages, and another not? */
+export const isSplit = ({ members }: ToolUnit, messageIds: ReadonlySet<string>): boolean =>
+  members.some(({ messageId }) => messageIds.has(messageId)) &&
+  !members.every(({ messageId }) => messageIds.has(messageId))
+
 /** The latest user message that was appended: a summary is written as a user message, but asks nothing. */
 export const currentQueryOf = (messages: readonly ContextMessage[]): ContextMessage | undefined =>
   messages.findLast((message) => message.role === 'user' && message.kind === 'appended')

@@ -26,7 +26,6 @@ import { createSleepers } from './sleepers.ts'
 import { createTenantTurns } from './tenant-turns.ts'
 
 const leaseMs = 60_000
-const postponeMs = 2_000
 /** Long rounds are of a load in bulk, and that is not to take twice as long. */
 const breathMaxMs = 10
 const wordsLoops = 2
@@ -57,6 +56,8 @@ export type IndexerOptions = {
   readonly restMs: number
   /** Rounds of vectors at once; one tenant has half of them at most. */
   readonly vectorLoops?: number
+  /** How long an agent rests after a round that failed. */
+  readonly postponeMs: number
   /** Longest wait for the vector of a short text; long ones have more. */
   readonly embedTimeoutMs?: number
 }
@@ -68,7 +69,7 @@ const rounds: Readonly<Record<IndexPhase, (means: RoundMeans, lease: AgentLease)
 }
 
 export const createIndexer = (options: IndexerOptions): Indexer => {
-  const { database, logger, pollMs, restMs, vectorLoops = vectorLoopsDefault } = options
+  const { database, logger, pollMs, restMs, postponeMs, vectorLoops = vectorLoopsDefault } = options
   const signature = signatureOf(options)
   const stopped = new AbortController()
   const sleepers = createSleepers(pollMs)

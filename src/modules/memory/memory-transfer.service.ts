@@ -4,7 +4,7 @@ import { createImportAll, type ImportAll, type MemoryImportOptions } from './mem
 import { listMemories, startOf } from './memory-list.repository.ts'
 import type { Memory } from './memory-types.ts'
 
-const pageSize = 500
+const pageSize = 100
 
 export type MemoryTransfer = {
   /** Every memory that is visible now, by creation, a page in memory at a time. */

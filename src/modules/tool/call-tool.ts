@@ -52,9 +52,9 @@ type Call<Key extends ToolKey> = {
   readonly made: MadeCall
 }
 
-/** Failures that are none of the tool's: they leave no step. */
+/** Failures that are none of the tool's: they leave no step. Of a database that does not answer none could be noted. */
 const isOfTheDoor = ({ code }: AppError): boolean =>
-  code.startsWith('idempotency.') || code.startsWith('session.') || code === 'context.version_mismatch'
+  /^(idempotency|session|database)\./.test(code) || code === 'context.version_mismatch'
 
 export const createToolCall = ({ idempotency, contexts, tools, createId, onMemoryWrite, onCall }: ToolCallOptions) => {
   const newStep = ({ sessionId, context }: StoredSession, door: StepDoor): NewStep => ({

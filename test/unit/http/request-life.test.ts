@@ -24,6 +24,8 @@ const options: RequestLifeOptions = {
   bodyBytesInFlightPerTenantMax: 2_000,
   streamsInFlightMax: 2,
   streamsInFlightPerTenantMax: 1,
+  requestsAtWorkMax: 9,
+  requestsAtWorkPerTenantMax: 9,
   bodyLimitBytes: 600,
   requestTimeoutMs: 10_000,
   streamTimeoutMs: 20_000,
@@ -35,10 +37,13 @@ describe('the life of a request', () => {
   let gate: Gate
   let arrived: Gate
   let signal: AbortSignal | undefined
+  /** Whose requests have reached their handler, in order. */
+  let atWork: string[]
 
   const start = async (overrides: Partial<RequestLifeOptions> = {}) => {
     gate = createGate()
     arrived = createGate()
+    atWork = []
     app = Fastify({ forceCloseConnections: true, return503OnClosing: false })
     app.setErrorHandler((error, _request, reply) => {
       const { status, code } = toAppError(error)
@@ -53,7 +58,8 @@ describe('the life of a request', () => {
       const tenantId = request.headers.authorization ?? 'a'
       signal = life.begin(request, reply, tenantId === 'operator' ? null : tenantId)
     })
-    app.post('/wait', { config: { access } }, async () => {
+    app.post('/wait', { config: { access } }, async ({ headers: { authorization: tenantId = 'a' } }) => {
+      atWork.push(tenantId)
       arrived.open()
       await gate.opened
       return {}
@@ -139,6 +145,19 @@ describe('the life of a request', () => {
     expect((await answerOf(send('/quick', { key: 'operator' }))).status).toBe(200)
     gate.open()
     await answerOf(waiting)
+  })
+
+  it('A2: of many requests of one tenant a few are at work, and the next turn is that of another', async () => {
+    const many = { requestsInFlightMax: 20, requestsInFlightPerTenantMax: 20 }
+    await start({ ...many, requestsAtWorkMax: 3, requestsAtWorkPerTenantMax: 1 })
+    await answerOf(send('/quick', { key: 'b' }))
+    const waiting = Array.from({ length: 6 }, () => answerOf(send('/wait')))
+    await expect.poll(life.inFlight).toBe(6)
+    const other = answerOf(send('/wait', { key: 'b' }))
+    await expect.poll(() => atWork).toEqual(['a', 'b'])
+    gate.open()
+    for (const answer of await Promise.all([...waiting, other])) expect(answer.status).toBe(200)
+    expect(atWork).toHaveLength(7)
   })
 
   it('A2: counts bodies and streams by tenant as well', async () => {
