@@ -1,5 +1,6 @@
 /** Wires the modules over given ports; knows no driver. The service and the tests are put together by this alone. */
 import type { Logger } from 'pino'
+import type { Settings } from './module-settings.ts'
 import { type AgentService, createAgentService } from './modules/agent/agent.service.ts'
 import { createRetention } from './modules/agent/retention.ts'
 import { type ChatService, createChatService } from './modules/chat/chat.service.ts'
@@ -54,34 +55,6 @@ export type Parts = {
   readonly createId: CreateId
   readonly logger: Logger
   readonly onToolCall: (call: { readonly tool: ToolKey; readonly status: 'ok' | 'error' }) => void
-}
-
-export type Settings = {
-  readonly budgetTokens: number
-  readonly contextBytesMax: number
-  readonly topK: number
-  /** Null: the embedder's own, as calibrated. */
-  readonly filterThreshold: number | null
-  readonly duplicateThreshold: number | null
-  readonly idempotencyTtlHours: number
-  /** How long a verified key is believed without asking the database; 0: never. */
-  readonly keyCacheMs: number
-  readonly embedTimeoutMs: number
-  readonly indexTimeoutMs: number
-  readonly indexPollMs: number
-  /** How long an agent rests between two rounds of the indexer, so that single writes are indexed together. */
-  readonly indexRestMs: number
-  /** Rounds of embedding what was written, at once. */
-  /** How long an agent rests after a round of the indexer that failed. */
-  readonly indexPostponeMs: number
-  readonly indexVectorLoops: number
-  /** Longest wait between looks at what serves as the index, where that is a server. */
-  readonly indexKeepMs: number
-  readonly maintenanceIntervalMs: number
-  /** Longest wait for the model's summary before an extractive one stands in. */
-  readonly summaryTimeoutMs: number
-  /** How long a streamed run goes on when its client has gone. */
-  readonly policyResumeMs: number
 }
 
 export type Modules = {

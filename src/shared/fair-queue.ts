@@ -1,5 +1,6 @@
 /**
- * Whose turn it is at something that all tenants share. A pure structure: it holds items by tenant and decides; nobody waits in here.
+ * Whose turn it is at something that all tenants share. A pure structure: it holds items by tenant and decides; nobody
+ * waits in here.
  *
  * Tenants take turns (round robin) and are served in order of arrival within (FIFO). A tenant that comes anew stands at
  * the end of the round, so before its first item each other tenant has one turn at most, however many it queued.

@@ -1,9 +1,10 @@
 /** The modules over a real database and either index, with an embedder that needs no model. */
 import pino from 'pino'
-import { composeModules, type Modules, type Settings } from '../../src/compose.ts'
+import { composeModules, type Modules } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
 import { createQdrantIndex } from '../../src/drivers/vector-index/qdrant-index.ts'
+import type { Settings } from '../../src/module-settings.ts'
 import { createSpaceReader } from '../../src/modules/indexing/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
 import type { LanguageModel } from '../../src/ports/language-model.ts'

@@ -2,8 +2,8 @@
  * The embedder that needs nothing else: Universal Sentence Encoder lite, English, 512 dimensions, whose weights an npm
  * package ships, in a thread of its own. It treats queries and passages alike.
  *
- * Requests that wait are served from one queue in batches, tenants in turns. A batch is kept short in characters, because a query that
- * comes while one runs waits for its end. Time grows with a text's length up to the 128 tokens that the model reads
+ * Requests that wait are served from one queue in batches, tenants in turns. A batch is kept short in characters, because
+ * a query that comes while one runs waits for its end. Time grows with a text's length up to the 128 tokens that the model reads
  * (about 600 characters of English), and is level from there.
  */
 import type { Logger } from 'pino'
