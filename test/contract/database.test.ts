@@ -33,7 +33,7 @@ describe('the database driver', () => {
     expect(await database.read('ten_b', (tx) => tx.query(selectTenants))).toEqual([{ tenant_id: 'ten_b' }])
   })
 
-  it('gives back every moment from year 0001 to 9999 as it was stored', async () => {
+  it('V1: gives back every moment from year 0001 to 9999 as it was stored', async () => {
     const start = Date.parse('0001-01-01T00:00:00Z')
     const end = Date.parse('9999-12-31T23:59:59.999Z')
     const moment = fc.integer({ min: start, max: end }).map((ms) => new Date(ms).toISOString())

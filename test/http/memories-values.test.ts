@@ -56,7 +56,7 @@ describe('values of memories', () => {
     { requiredKeys: ['content'] },
   )
 
-  it('any memory is read back as it was sent, and goes through an export and an import to the byte', async () => {
+  it('V1: any memory is read back as it was sent, and goes through an export and an import to the byte', async () => {
     const memories = fc.sample(memory, 120)
     const { results } = expectStatus(await http.post(`${urlOf('origin')}/batch`, { memories }), 200).json()
     expect(results.filter(({ status }: { status: string }) => status !== 'created')).toEqual([])
@@ -119,7 +119,7 @@ describe('values of memories', () => {
     }
   })
 
-  it('a number that would be stored as another is refused by every door, and named', async () => {
+  it('V1: a number that would be stored as another is refused by every door, and named', async () => {
     const { session_id } = (await http.post('/v1/sessions', { agent_id: 'exact' })).data
     const metadata = `"metadata":{"discord_id":${long}}`
     const tools = `/v1/sessions/${session_id}/tools`
@@ -165,7 +165,7 @@ describe('values of memories', () => {
     })
   })
 
-  it('what a model wrote is kept as it wrote it: long numbers, leading zeros and backslashes, with a note', async () => {
+  it('V1: what a model wrote is kept as it wrote it: long numbers, leading zeros and backslashes, with a note', async () => {
     const { session_id } = (await http.post('/v1/sessions', { agent_id: 'model' })).data
     const call = String.raw`{"name":"Add_memory","arguments":{"content":"C:\Users\me\notes and \d+\s*\w","metadata":{"id":${long},"zip":01234}}}`
     const sent = [{ output: `<think>x</think><tool_call>[${call}]</tool_call>` }]

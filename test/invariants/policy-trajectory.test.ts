@@ -28,7 +28,7 @@ describe.each(['text', 'native'] as const)('R1: the trajectory of a run in the %
   const call = (name: string, args: object) =>
     format === 'text' ? calling({ name, arguments: args }) : { toolCalls: [{ name, arguments: args }] }
 
-  it('gives back exactly what the model saw and wrote at each step, although the context was edited since', async () => {
+  it('R1: gives back exactly what the model saw and wrote at each step, although the context was edited since', async () => {
     const messages = [
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'My cat is called Miso and weighs 4 kilos. The weather is lovely today, is it not?' },

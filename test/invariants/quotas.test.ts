@@ -72,7 +72,7 @@ describe('quotas over two processes', () => {
     expect(storedBytes).toBe(recounted.reduce((sum, [, bytes]) => sum + bytes, 0))
   }
 
-  it('exactly as many memories are stored as the quota says, whoever writes them, by whichever door, all at once', async () => {
+  it('Q1: exactly as many memories are stored as the quota says, whoever writes them, by whichever door, all at once', async () => {
     const caller = await makeLimited({ memories: 40 })
     const add = (modules: TestModules, agentId: string, at: number) =>
       modules.memories.add(at % 3 === 0 ? claim(caller, `k${agentId}${at}`) : caller, {
@@ -91,7 +91,7 @@ describe('quotas over two processes', () => {
     await expectCounted(caller)
   })
 
-  it('exactly as many bytes are stored as the quota says, of messages and memories together', async () => {
+  it('Q1: exactly as many bytes are stored as the quota says, of messages and memories together', async () => {
     const caller = await makeLimited({ bytes: 3_000 })
     const sessions = [await openSession(caller, 'a'), await openSession(caller, 'b', two)]
     const text = 'x'.repeat(100)
@@ -105,7 +105,7 @@ describe('quotas over two processes', () => {
     expect((await one.tenants.getUsage(caller)).storedBytes).toBe(3_000)
   })
 
-  it('a full quota refuses whatever would store more, with one error, and never a deletion', async () => {
+  it('Q1: a full quota refuses whatever would store more, with one error, and never a deletion', async () => {
     const caller = await makeLimited({})
     const sessionId = await openSession(caller, 'a')
     const { memoryId } = await one.memories.add(caller, { agentId: 'a', memory: { content: 'y'.repeat(200) } })
@@ -136,7 +136,7 @@ describe('quotas over two processes', () => {
     await expectCounted(caller)
   })
 
-  it('what is counted is what is there, after every kind of write, folded or not, and nothing after an erasure', async () => {
+  it('Q2: what is counted is what is there, after every kind of write, folded or not, and nothing after an erasure', async () => {
     const caller = await one.makeCaller()
     const sessionId = await openSession(caller, 'a')
     const { memoryId } = await one.memories.add(claim(caller, 'm'), {

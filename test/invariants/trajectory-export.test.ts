@@ -38,7 +38,7 @@ describe('a long trajectory', () => {
       await tx.query(sql`update session set next_step = ${steps} where session_id = ${sessionId}`)
     })
 
-  it('is exported with each step once and in its place, a page read only when the one before was taken', async () => {
+  it('R1: is exported with each step once and in its place, a page read only when the one before was taken', async () => {
     let reads = 0
     const counting: Database = {
       ...modules.database,

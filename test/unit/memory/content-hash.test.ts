@@ -43,7 +43,7 @@ describe('identical contents', () => {
     expect(isIdentical(one, other)).toBe(false)
   })
 
-  it('have one form, which is its own', () => {
+  it('V2: have one form, which is its own', () => {
     for (const text of ['ＡＢＣ ﾊﾟﾝ', 'ΟΔΥΣΣΕΥΣ', 'ǅ ﬁ ẞ', '\u0345\u0334a', ' ']) {
       expect(sameTextOf(sameTextOf(text))).toBe(sameTextOf(text))
     }

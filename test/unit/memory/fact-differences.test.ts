@@ -44,7 +44,7 @@ describe('two facts', () => {
     expect(compare(one, other)).toEqual([])
   })
 
-  it('are the same as themselves, and differ in the same way from either side', () => {
+  it('V2: are the same as themselves, and differ in the same way from either side', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), fc.string({ unit: 'grapheme' }), (one, other) => {
         expect(compare(one, one)).toEqual([])
@@ -53,7 +53,7 @@ describe('two facts', () => {
     )
   })
 
-  it('beyond what is compared say the same only where they are the same', () => {
+  it('V2: beyond what is compared say the same only where they are the same', () => {
     const long = 'Ana went to the market and bought apples. '.repeat(100)
     expect(compare(`${long}Then she left.`, `${long}Then she stayed.`)).toEqual(['word'])
   })

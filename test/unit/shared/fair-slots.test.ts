@@ -9,7 +9,7 @@ const waits = { outcome: 'waits', displaced: null }
 const take = (queue: { next(): string | undefined }, count: number) => Array.from({ length: count }, () => queue.next())
 
 describe('the fair queue', () => {
-  it('a tenant with a thousand waiting calls does not delay the first of another', () => {
+  it('A2: a tenant with a thousand waiting calls does not delay the first of another', () => {
     const queue = createFairQueue<string>({ ...bounds, runningMax: 1 })
     for (let call = 0; call < 1_000; call += 1) queue.add('greedy', `greedy ${call}`)
     expect(queue.next()).toBe('greedy 0')
