@@ -171,7 +171,8 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
     if (partner === 'model') phases.push({ what, guarantee: 'A5', timing })
     else if (Object.keys(timing.refusals).length > 0)
       findings.push({ guarantee: 'A5', what: `${what}: a neighbour is refused, ${JSON.stringify(timing.refusals)}` })
-    say(`${what}: ${told.findings.length} findings, ${Math.round(told.residentMax / 2 ** 20)} MiB`)
+    const residentMiB = Math.round(told.residentMax / 2 ** 20)
+    say(`${what}: ${told.findings.length} findings, ${residentMiB} MiB, neighbour p99 ${Math.round(timing.p99)} ms`)
   }
   const isBack = await waitUntil(async () => (await tenant.ask({ path: '/v1/agents/own' })).fields.index_lag === 0, {
     withinMs: 120_000,
