@@ -11,6 +11,7 @@ import { registerBodyParsers } from './http/body-parsers.ts'
 import { createClientErrorHandler, registerOddRequests } from './http/client-error.ts'
 import { type Connections, type ConnectionsOptions, watchConnections } from './http/connections.ts'
 import { logFailure } from './http/describe-error.ts'
+import { createExports } from './http/exports.ts'
 import { type HealthPart, registerHealthRoutes } from './http/health.ts'
 import { clientGone, isOfClientGone, methodNotAllowed, routeNotFound, toAppError } from './http/http-errors.ts'
 import type { Metrics } from './http/metrics.ts'
@@ -168,12 +169,13 @@ const registerMetricsRoute = (app: App, { metrics }: AppOptions): void => {
 const registerModules = (app: App, options: AppOptions): void => {
   const { modules } = options
   const { contexts } = modules
+  const exports = createExports()
   registerTenantRoutes(app, modules)
   registerKeyRoutes(app, modules)
   registerAgentRoutes(app, modules)
   registerMemoryRoutes(app, modules)
   registerMemoryItemRoutes(app, modules)
-  registerMemoryTransferRoutes(app, modules)
+  registerMemoryTransferRoutes(app, { ...modules, exports })
   registerIndexAdminRoutes(app, modules)
   registerSessionRoutes(app, {
     ...modules,
@@ -181,7 +183,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   })
   registerContextRoutes(app, { contexts, tokenCountSource: options.tokenCountSource })
   registerToolRoutes(app, modules)
-  registerTrajectoryRoutes(app, modules)
+  registerTrajectoryRoutes(app, { ...modules, exports })
   registerMcpRoutes(app, { door: modules, isOriginAllowed: createOriginCheck(options.mcpOrigins) })
   registerPolicyRoutes(app, { ...modules, policyDefaults: options.policyDefaults })
   registerChatRoutes(app, { ...modules, policyDefaults: options.policyDefaults })

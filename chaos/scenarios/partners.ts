@@ -3,6 +3,7 @@ import { startChatServer } from '../../test/support/chat-server.ts'
 import { startEmbeddingServer } from '../../test/support/embedding-server.ts'
 import { startQdrantStandIn } from '../../test/support/qdrant-stand-in.ts'
 import type { ChaosContext, Finding, Outcome, Scenario } from '../scenario.ts'
+import { waitForBacklog } from '../support/backlog.ts'
 import { type Answer, at } from '../support/door.ts'
 import { type Evil, type EvilProxy, evils, startEvilProxy } from '../support/evil-proxy.ts'
 import type { Lab } from '../support/lab.ts'
@@ -19,6 +20,7 @@ const requestTimeoutMs = 12_000
 const answerWithinMs = requestTimeoutMs + 6_000
 const growthBytesMax = 400 * 2 ** 20
 const asksAtOnce = 4
+const catchUpMs = 120_000
 
 const settings = {
   AGEMEM_REQUEST_TIMEOUT_MS: String(requestTimeoutMs),
@@ -156,6 +158,8 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
   for (const { partner, evil } of trials) {
     if (signal.aborted) break
     const what = `${partner}, ${evil}`
+    // What the index has to make up for after its own faults is none of the model's.
+    if (partner === 'model' && phases.length === 0) await waitForBacklog(service, tenant, { withinMs: catchUpMs })
     let told: Awaited<ReturnType<typeof tryOne>> = { findings: [], residentMax: 0, grownBy: 0 }
     const timing = await neighbour.measureWhile(async () => {
       told = await tryOne(context, { service, tenant, partners, seconds: trialSeconds }, { partner, evil })
@@ -171,10 +175,11 @@ const play = async (context: ChaosContext): Promise<Outcome> => {
     if (partner === 'model') phases.push({ what, guarantee: 'A5', timing })
     else if (Object.keys(timing.refusals).length > 0)
       findings.push({ guarantee: 'A5', what: `${what}: a neighbour is refused, ${JSON.stringify(timing.refusals)}` })
-    say(`${what}: ${told.findings.length} findings, ${Math.round(told.residentMax / 2 ** 20)} MiB`)
+    const residentMiB = Math.round(told.residentMax / 2 ** 20)
+    say(`${what}: ${told.findings.length} findings, ${residentMiB} MiB, neighbour p99 ${Math.round(timing.p99)} ms`)
   }
   const isBack = await waitUntil(async () => (await tenant.ask({ path: '/v1/agents/own' })).fields.index_lag === 0, {
-    withinMs: 120_000,
+    withinMs: catchUpMs,
     everyMs: 500,
   })
   if (!isBack) findings.push({ guarantee: 'A6', what: 'the index does not catch up when all partners are well again' })

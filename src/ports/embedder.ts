@@ -22,7 +22,7 @@ export type EmbedOptions = {
    * is kept.
    */
   readonly tenantId?: string
-  /** These texts will not come again: nothing is kept of them. */
+  /** These texts will not come again: nothing is kept of them. Vectors that are known already may be used. */
   readonly isOnce?: boolean
   /**
    * Told of each vector as it comes, by the position of its text, so that a call which is cut short or refused leaves what

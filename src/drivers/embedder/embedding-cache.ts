@@ -1,7 +1,8 @@
 /**
  * Remembers vectors of texts that come again: queries, criteria, the messages of a context at each FILTER. The least
  * recently used leave first, at a bound in bytes. Texts that are being embedded are waited for, not sent twice. Each vector
- * is kept as it comes, so a call that is cut short leaves what it had done, and asking again ends.
+ * is kept as it comes, so a call that is cut short leaves what it had done, and asking again ends. What a call says comes
+ * once is found here too, as when the indexer comes to a memory that was looked at for duplicates, and is not kept.
  *
  * Entries are found by tenant, purpose and SHA-256 of the text, and hold nothing else than the vector. A vector is a
  * function of its text alone, yet tenants share no entries: how fast an answer comes must not tell one of them what
@@ -84,6 +85,7 @@ type Asked = {
   readonly tenantId: string
   readonly purpose: EmbeddingPurpose
   readonly signal: AbortSignal | undefined
+  readonly isKept: boolean
   /** Where in the caller's texts the key stands. */
   readonly positionsOf: (key: string) => readonly number[]
   readonly onFound: (key: string, vector: Float32Array) => void
@@ -108,7 +110,7 @@ export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly 
   const sweep = setInterval(() => store.dropStoredBefore(performance.now() - ageMaxMs), sweepEveryMs).unref()
 
   const embedNew = async (textByKey: ReadonlyMap<string, string>, asked: Asked): Promise<void> => {
-    const { tenantId, purpose, signal, positionsOf, onFound } = asked
+    const { tenantId, purpose, signal, isKept, positionsOf, onFound } = asked
     const keys = [...textByKey.keys()]
     const began = generation
     const own = new Map(keys.map((key) => [key, createUnderway()]))
@@ -122,12 +124,12 @@ export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly 
     const hold = (index: number, vector: Float32Array): void => {
       const key = keys[index]
       if (key === undefined || !own.has(key)) return
-      if (began === generation) store.set(key, vector)
+      if (isKept && began === generation) store.set(key, vector)
       end(key, vector)
       onFound(key, vector)
     }
     try {
-      const options = { tenantId, onVector: hold, ...(signal && { signal }) }
+      const options = { tenantId, isOnce: !isKept, onVector: hold, ...(signal && { signal }) }
       const vectors = await embedder.embed([...textByKey.values()], purpose, options)
       for (const [index, vector] of vectors.entries()) hold(index, vector)
     } catch (error) {
@@ -148,9 +150,9 @@ export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly 
   }
 
   const embed: Embedder['embed'] = async (texts, purpose, options = {}) => {
-    const { signal, tenantId, isOnce, onVector } = options
+    const { signal, tenantId, isOnce = false, onVector } = options
     signal?.throwIfAborted()
-    if (tenantId === undefined || isOnce === true) return embedder.embed(texts, purpose, options)
+    if (tenantId === undefined) return embedder.embed(texts, purpose, options)
     const keys = texts.map((text) => keyOf(tenantId, purpose, text))
     const positions = new Map<string, number[]>()
     for (const [position, key] of keys.entries()) {
@@ -165,7 +167,7 @@ export const withEmbeddingCache = (embedder: Embedder, { maxBytes }: { readonly 
       found.set(key, vector)
       if (onVector !== undefined) for (const position of positionsOf(key)) onVector(position, vector.slice())
     }
-    const asked: Asked = { tenantId, purpose, signal, positionsOf, onFound }
+    const asked: Asked = { tenantId, purpose, signal, isKept: !isOnce, positionsOf, onFound }
     for (const key of positions.keys()) {
       const vector = store.get(key)
       if (vector !== undefined) onFound(key, vector)

@@ -1,6 +1,6 @@
 /**
- * What waits for the bundled model. Queries leave before passages, since somebody waits for an answer; yet a batch takes
- * one passage at least, so that no flood of queries holds the passages up for ever. Of one purpose, tenants take turns,
+ * What waits for the bundled model. Queries leave before passages, since somebody waits for an answer; yet of two batches
+ * one takes a passage at least, so that no flood of queries holds the passages up for ever. Of one purpose, tenants take turns,
  * the requests of a tenant take turns within, and each turn is one text: whoever has thousands waiting does not delay
  * another by more than a text of each. Requests of one tenant that wait are bounded.
  */
@@ -67,6 +67,9 @@ export const createTextQueue = ({ requestsPerTenantMax }: { readonly requestsPer
     forget(request)
   }
 
+  /** The last batch took none, though some waited. */
+  let isPassageOwed = false
+
   return {
     add: (request) => {
       const { tenantId, purpose, texts } = request
@@ -91,12 +94,10 @@ export const createTextQueue = ({ requestsPerTenantMax }: { readonly requestsPer
           taken.push(text)
         }
       }
+      if (isPassageOwed) fill(lines.passage, 1)
       fill(lines.query, textsMax - 1)
-      const passage = takeFrom(lines.passage)
-      if (passage !== undefined) {
-        chars += passage.text.length
-        taken.push(passage)
-      }
+      fill(lines.passage, taken.length + 1)
+      isPassageOwed = lines.passage.waiting() > 0 && taken.every(({ request }) => request.purpose === 'query')
       fill(lines.query, textsMax)
       fill(lines.passage, textsMax)
       return taken

@@ -1,7 +1,7 @@
 /**
  * The look for a near duplicate before an addition. It is advice, so it never costs an addition much: one at a time for each
  * tenant, the next ones go without; tenants share the places in turns; none takes long; and after one that came to no end
- * the tenant's are left out for a moment. That it was left out is said.
+ * the tenant's are left out for a moment, and the next takes less long. That it was left out is said.
  */
 import { LRUCache } from 'lru-cache'
 import type { Caller } from '../../shared/caller.ts'
@@ -9,11 +9,12 @@ import type { Clock } from '../../shared/clock.ts'
 import { createFairSlots } from '../../shared/fair-slots.ts'
 import { type FindSimilar, noneSimilar } from './find-similar.ts'
 import type { DuplicateCheck, Similar } from './memory-types.ts'
+import { createPatience } from './patience.ts'
 
 /** Places of all tenants; whoever waits leaves at its deadline. */
 const checksMax = 16
 const waitingMax = 256
-const checkMs = 1_000
+const checkMaxMs = 1_000
 /** After a check that missed its deadline, of its tenant. */
 const pauseMs = 5_000
 const pausedTenantsMax = 10_000
@@ -34,6 +35,7 @@ export const createDuplicateCheck = ({ findSimilar, clock, threshold }: Duplicat
     ...{ runningMax: checksMax, runningPerTenantMax: 1, waitingMax },
     turnedAway: () => new Error('too many checks wait'),
   })
+  const patience = createPatience({ waitMaxMs: checkMaxMs, clock })
   const underWay = new Set<string>()
   const pausedUntilMs = new LRUCache<string, number>({ max: pausedTenantsMax })
 
@@ -42,14 +44,19 @@ export const createDuplicateCheck = ({ findSimilar, clock, threshold }: Duplicat
     const isPaused = (pausedUntilMs.get(tenantId) ?? Number.NEGATIVE_INFINITY) > clock.monotonicMs()
     if (isPaused || underWay.has(tenantId)) return skipped
     underWay.add(tenantId)
-    const deadline = AbortSignal.timeout(checkMs)
+    const deadline = AbortSignal.timeout(patience.waitMs(tenantId))
     const signal = AbortSignal.any([caller.signal, deadline])
     try {
       const look = () => findSimilar(caller, { ...request, defaultThreshold: threshold(), signal })
-      return { similar: await slots.use(tenantId, look, signal), check: 'near' }
+      const similar = await slots.use(tenantId, look, signal)
+      patience.note(tenantId, 'in time')
+      return { similar, check: 'near' }
     } catch (error) {
       if (caller.signal.aborted) throw error
-      if (deadline.aborted) pausedUntilMs.set(tenantId, clock.monotonicMs() + pauseMs)
+      if (deadline.aborted) {
+        pausedUntilMs.set(tenantId, clock.monotonicMs() + pauseMs)
+        patience.note(tenantId, 'in vain')
+      }
       return skipped
     } finally {
       underWay.delete(tenantId)

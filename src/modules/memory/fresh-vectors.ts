@@ -1,21 +1,24 @@
 /**
  * Vectors of what was written a moment ago. Until the vectors loop has come to a memory its words alone would find it, so
  * a search embeds the few that lack a vector itself (M4). What is too much for that waits for the loop, and the answer
- * says `index_lag`.
+ * says `index_lag`. While the embedder is behind, as with what other tenants stored, the searches of a tenant wait less
+ * and less for it.
  */
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
 import type { IndexPoint } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
+import type { Clock } from '../../shared/clock.ts'
 import { type IndexableRow, readUnembedded } from '../indexing/index.repository.ts'
 import { indexPointOf } from '../indexing/index-point.ts'
+import { createPatience } from './patience.ts'
 import type { SearchAgent } from './search.repository.ts'
 
 const memoriesMax = 32
 const charactersMax = 16_384
 /** A character is four bytes at most. */
 const bytesMax = 4 * charactersMax
-const waitMs = 1_000
+const waitMaxMs = 1_000
 
 const charactersOf = (rows: readonly IndexableRow[]): number => rows.reduce((sum, row) => sum + row.content.length, 0)
 
@@ -33,10 +36,14 @@ export type ReadFreshVectors = (
 export const createReadFreshVectors = ({
   database,
   embedder,
+  clock,
 }: {
   readonly database: Database
   readonly embedder: Embedder
+  readonly clock: Clock
 }): ReadFreshVectors => {
+  const patience = createPatience({ waitMaxMs, clock })
+
   /** What came before a failure is of use. */
   const embed = async (caller: Caller, rows: readonly IndexableRow[]): Promise<FreshVectors> => {
     const vectors: (Float32Array | undefined)[] = rows.map(() => undefined)
@@ -45,14 +52,17 @@ export const createReadFreshVectors = ({
     }
     const pointsOf = () =>
       rows.flatMap((row, at) => (vectors[at] === undefined ? [] : [indexPointOf(row, vectors[at] ?? null)]))
-    const signal = AbortSignal.any([caller.signal, AbortSignal.timeout(waitMs)])
+    const deadline = AbortSignal.timeout(patience.waitMs(caller.tenantId))
+    const signal = AbortSignal.any([caller.signal, deadline])
     const texts = rows.map((row) => row.content)
     try {
       const found = await embedder.embed(texts, 'passage', { signal, tenantId: caller.tenantId, onVector })
       for (const [position, vector] of found.entries()) onVector(position, vector)
+      patience.note(caller.tenantId, 'in time')
       return { points: pointsOf(), isWhole: true }
     } catch (error) {
       if (caller.signal.aborted) throw error
+      if (deadline.aborted) patience.note(caller.tenantId, 'in vain')
       return { points: pointsOf(), isWhole: false }
     }
   }

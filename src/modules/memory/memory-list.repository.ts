@@ -61,6 +61,31 @@ export const listMemories = async (
   return rows.map(toMemory)
 }
 
+/** Unexpired, in the order of creation from after `after`: at most `limit`, and the first ones that fit `bytesMax` of content. */
+export const readExportPage = async (
+  tx: TenantTransaction,
+  {
+    agentId,
+    after,
+    now,
+    limit,
+    bytesMax,
+  }: { agentId: string; after: CreationPlace; now: string; limit: number; bytesMax: number },
+): Promise<readonly Memory[]> => {
+  const rows = await tx.query<StoredRow>(sql`
+    select * from (
+      select page.*, sum(octet_length(content)) over (order by created_at, memory_id) - octet_length(content) as bytes_before
+      from (
+        select * from stored_memory
+        where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
+          and (created_at, memory_id) > (${after.createdAt}::timestamptz, ${after.memoryId})
+          and (expires_at is null or expires_at > ${now}::timestamptz)
+        order by created_at, memory_id limit ${limit}
+      ) as page
+    ) as measured where bytes_before < ${bytesMax} order by created_at, memory_id`)
+  return rows.map(toMemory)
+}
+
 /** Older versions, the newest first; the present one is the memory itself. */
 export const listVersions = async (
   tx: TenantTransaction,

@@ -1,5 +1,5 @@
-import { Readable } from 'node:stream'
 import { isStreamedBody } from '../../http/body-parsers.ts'
+import { type Exports, ndjson } from '../../http/exports.ts'
 import { ensureValidPath, unsupportedMediaType } from '../../http/http-errors.ts'
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
@@ -7,15 +7,12 @@ import { bodyProblems, problems } from '../../http/route-schemas.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
 import { refTo } from '../../shared/schema.ts'
-import { createPauses } from '../../shared/yielding.ts'
 import { type ImportedLine, readImportedLines } from './import-lines.ts'
 import type { ImportResult } from './import-progress.ts'
 import { importBrokeOff } from './memory.errors.ts'
 import { agentParams } from './memory.routes.ts'
 import { toMemoryBody } from './memory-body.ts'
 import type { MemoryTransfer } from './memory-transfer.service.ts'
-
-const ndjson = 'application/x-ndjson'
 
 const linesBetweenLooks = 500
 
@@ -50,7 +47,10 @@ const watchLines = (lines: AsyncIterable<ImportedLine>, caller: Caller) => {
   }
 }
 
-export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer: MemoryTransfer }): void => {
+export const registerMemoryTransferRoutes = (
+  app: App,
+  { transfer, exports }: { transfer: MemoryTransfer; exports: Exports },
+): void => {
   app.route({
     method: 'GET',
     url: '/v1/agents/:agent_id/memories/export',
@@ -71,17 +71,7 @@ export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer:
     handler: async (request, reply) => {
       const caller = callerOf(request)
       const pages = transfer.exportAll(caller, request.params.agent_id)
-      const { pause } = createPauses()
-      async function* lines() {
-        for await (const page of pages) {
-          await caller.ensureLive?.()
-          for (const memory of page) {
-            yield `${JSON.stringify(toMemoryBody(memory))}\n`
-            await pause()
-          }
-        }
-      }
-      return reply.header('Content-Type', ndjson).send(Readable.from(lines()) as unknown as string)
+      return exports.send(reply, { caller, pages, toBody: toMemoryBody }) as unknown as string
     },
   })
 

@@ -1,13 +1,13 @@
 /** Export and import of an agent's memories, as streams in bounded memory: pages out, chunks in. */
 import type { Caller } from '../../shared/caller.ts'
 import { createImportAll, type ImportAll, type MemoryImportOptions } from './memory-import.ts'
-import { listMemories, startOf } from './memory-list.repository.ts'
+import { readExportPage, startOf } from './memory-list.repository.ts'
 import type { Memory } from './memory-types.ts'
 
-const pageSize = 100
+const pageBounds = { limit: 100, bytesMax: 262_144 }
 
 export type MemoryTransfer = {
-  /** Every memory that is visible now, by creation, a page in memory at a time. */
+  /** Every memory that is visible now, by creation, a page of 100 or about 256 KiB in memory at a time. */
   exportAll(caller: Caller, agentId: string): AsyncGenerator<readonly Memory[]>
   readonly importAll: ImportAll
 }
@@ -17,26 +17,18 @@ export const createMemoryTransfer = (options: MemoryImportOptions): MemoryTransf
 
   return {
     exportAll: async function* (caller, agentId) {
-      const filter = {
-        agentId,
-        memoryType: null,
-        metadata: null,
-        createdAfter: null,
-        createdBefore: null,
-        indexState: null,
-        now: new Date(clock.nowMs()).toISOString(),
-      }
-      const order = 'asc'
-      let after = startOf(order)
+      const now = new Date(clock.nowMs()).toISOString()
+      let after = startOf('asc')
       for (;;) {
         const page = await database.transact(
           caller.tenantId,
-          (tx) => listMemories(tx, { filter, after, limit: pageSize, order }),
+          (tx) => readExportPage(tx, { agentId, after, now, ...pageBounds }),
           caller,
         )
-        if (page.length > 0) yield page
-        if (page.length < pageSize) return
-        after = page.at(-1) ?? after
+        const last = page.at(-1)
+        if (last === undefined) return
+        yield page
+        after = last
       }
     },
 

@@ -1,5 +1,5 @@
-import { Readable } from 'node:stream'
 import { type Static, Type } from 'typebox'
+import { type Exports, ndjson } from '../../http/exports.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,
@@ -18,8 +18,6 @@ import { doorSchema, type NewRewardBody, rewardKeyPattern, trajectoryComponents 
 import type { TrajectoryService } from './trajectory.service.ts'
 import { toRewardBody, toSummaryBody, toTrajectoryBody } from './trajectory-body.ts'
 import type { TrajectoryFilter, TrajectoryParts } from './trajectory-types.ts'
-
-const ndjson = 'application/x-ndjson'
 
 const filterQuery = {
   agent_id: Type.Optional(Type.String({ pattern: clientIdPattern })),
@@ -66,9 +64,9 @@ const partsOf = (include: Static<typeof includeSchema> = 'all'): TrajectoryParts
   tokens: include === 'all' || include === 'tokens',
 })
 
-type Dependencies = { readonly trajectories: TrajectoryService }
+type Dependencies = { readonly trajectories: TrajectoryService; readonly exports: Exports }
 
-const registerReads = (app: App, { trajectories }: Dependencies): void => {
+const registerReads = (app: App, { trajectories, exports }: Dependencies): void => {
   app.route({
     method: 'GET',
     url: '/v1/sessions/:session_id/trajectory',
@@ -126,13 +124,7 @@ const registerReads = (app: App, { trajectories }: Dependencies): void => {
       const request = { filter: filterOf(query), rewardKey: query.reward_key ?? null }
       const asking = callerOf({ caller })
       const pages = trajectories.exportSteps(asking, request)
-      async function* lines() {
-        for await (const page of pages) {
-          await asking.ensureLive?.()
-          yield page.map((record) => `${JSON.stringify(record)}\n`).join('')
-        }
-      }
-      return reply.header('Content-Type', ndjson).send(Readable.from(lines()) as unknown as string)
+      return exports.send(reply, { caller: asking, pages, toBody: (record) => record }) as unknown as string
     },
   })
 }

@@ -138,6 +138,20 @@ describe('what waits for the model', () => {
     expect(textsOf(queue.take(bounds))).toBe('q q q p')
   })
 
+  it('A2: a flood of long queries leaves every second batch to a passage, and no batch is longer than a text above its bound', () => {
+    const queue = createTextQueue({ requestsPerTenantMax: 10 })
+    const long = (name: string) => name.repeat(150)
+    queue.add(
+      request(
+        'query',
+        Array.from({ length: 10 }, () => long('q')),
+      ),
+    )
+    queue.add(request('passage', [long('p'), long('r')], 'ten_b'))
+    const taken = [1, 2, 3, 4, 5].map(() => queue.take(bounds).map(({ text }) => text.charAt(0)))
+    expect(taken).toEqual([['q'], ['p'], ['q'], ['r'], ['q']])
+  })
+
   it('A2: more calls of one tenant than may wait are turned away, and no one of another', () => {
     const queue = createTextQueue({ requestsPerTenantMax: 2 })
     const added = ['ten_a', 'ten_a', 'ten_a', 'ten_b'].map((tenantId) => queue.add(request('query', ['q'], tenantId)))

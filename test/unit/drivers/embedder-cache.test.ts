@@ -83,6 +83,22 @@ describe('the cache', () => {
     expect(askedTexts()).toEqual([['a'], ['a']])
   })
 
+  it('A2: asks for no text that comes once and is known, or is being asked for, and gives its vector to who asks meanwhile', async () => {
+    const { cached, calls, askedTexts } = setUp('by hand')
+    const known = cached.embed(['a'], 'passage')
+    const once = cached.embed(['a', 'bb'], 'passage', { isOnce: true })
+    const meanwhile = cached.embed(['bb'], 'passage')
+    await expect.poll(() => calls.length).toBe(2)
+    for (const { answer } of calls) answer()
+    expect((await Promise.all([known, once, meanwhile])).map((vectors) => vectors.map(([length]) => length))).toEqual([
+      [1],
+      [1, 2],
+      [2],
+    ])
+    await cached.embed(['a'], 'passage', { isOnce: true })
+    expect(askedTexts()).toEqual([['a'], ['bb']])
+  })
+
   it('asks once for each text and purpose', async () => {
     const { cached, askedTexts } = setUp()
     const first = await cached.embed(['a', 'bb', 'a'], 'query')
