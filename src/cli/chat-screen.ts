@@ -1,4 +1,5 @@
 /** How a chat looks: what the agent thinks is dim, what it does to memory and context stands on lines of its own. */
+import { cutText } from '../shared/cut-text.ts'
 import type { RunEventBody } from './chat-events.ts'
 import { pressureBar } from './demo-screen.ts'
 import { type Colour, createPaint, type Terminal } from './terminal.ts'
@@ -9,7 +10,7 @@ const charactersMax = 160
 /** One line of at most 160 characters. */
 export const shortened = (text: string): string => {
   const line = text.replace(/\s+/g, ' ').trim()
-  return line.length <= charactersMax ? line : `${line.slice(0, charactersMax - 1)}…`
+  return line.length <= charactersMax ? line : `${cutText(line, charactersMax - 1)}…`
 }
 
 export type ChatScreen = ReturnType<typeof createChatScreen>

@@ -1,4 +1,5 @@
 /** The story's days and talk, and its calls that tend the context: the reset, FILTER and SUMMARY. */
+import { cutText } from '../shared/cut-text.ts'
 import type { BeatOf } from './demo-beats.ts'
 import type { Stage } from './demo-stage.ts'
 
@@ -29,7 +30,7 @@ export const playSay = async (stage: Stage, { lines }: BeatOf<'say'>): Promise<v
 const shownCharacters = 80
 
 const short = (text: string): string =>
-  text.length <= shownCharacters ? text : `${text.slice(0, shownCharacters - 2)} …`
+  text.length <= shownCharacters ? text : `${cutText(text, shownCharacters - 2)} …`
 
 export const playFilter = async (stage: Stage, { criteria, why }: BeatOf<'filter'>): Promise<void> => {
   const { client, screen, sessionId, lines } = stage

@@ -1,5 +1,6 @@
 /** What the edge itself refuses, and what Fastify's own errors become. */
 import type { FastifyError, FastifyRequest } from 'fastify'
+import { cutText } from '../shared/cut-text.ts'
 import { AppError, brokenInvariant, type FieldError, isAppError } from '../shared/errors.ts'
 import { joinFieldErrors } from '../shared/field-errors.ts'
 import { jsonPointer } from '../shared/json-limits.ts'
@@ -177,7 +178,7 @@ const invalidRequest = (errors: readonly FieldError[]) =>
   })
 
 export const unknownParameters = (names: readonly string[]) =>
-  invalidRequest(names.map((name) => ({ pointer: jsonPointer([name.slice(0, 64)]), detail: 'is not known here' })))
+  invalidRequest(names.map((name) => ({ pointer: jsonPointer([cutText(name, 64)]), detail: 'is not known here' })))
 
 export const malformedHttp = refuse('request.malformed_http', 400, 'What was sent is not HTTP/1.1.')
 
@@ -201,7 +202,7 @@ const fieldErrorOf = (part: string, { instancePath, message, params }: Fault): F
   const { additionalProperty, missingProperty, allowedValue } = params
   if (typeof additionalProperty === 'string')
     return {
-      pointer: pointerOf(part, instancePath + jsonPointer([additionalProperty.slice(0, 64)])),
+      pointer: pointerOf(part, instancePath + jsonPointer([cutText(additionalProperty, 64)])),
       detail: 'is not known here',
     }
   if (typeof missingProperty === 'string')

@@ -9,6 +9,7 @@ import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
 import { memoryNotFound } from '../modules/memory/memory.errors.ts'
 import { toMemoryBody } from '../modules/memory/memory-body.ts'
 import type { Memory } from '../modules/memory/memory-types.ts'
+import { cutText } from '../shared/cut-text.ts'
 import { clientIdPattern, idPattern } from '../shared/ids.ts'
 import { toSafeText } from '../shared/json-limits.ts'
 import { boundAgentId } from './binding.ts'
@@ -53,8 +54,8 @@ const memoryOfUri = (uri: string) => {
 }
 
 const titleOf = (content: string): string => {
-  const characters = [...toSafeText(content.slice(0, titleSourceMax)).trim().replaceAll(/\s+/g, ' ')]
-  return characters.length <= titleLengthMax ? characters.join('') : `${characters.slice(0, titleLengthMax).join('')}…`
+  const line = toSafeText(content.slice(0, titleSourceMax)).trim().replaceAll(/\s+/g, ' ')
+  return line.length <= titleLengthMax ? line : `${cutText(line, titleLengthMax)}…`
 }
 
 const toResource = (memory: Memory): Resource => ({

@@ -197,7 +197,8 @@ describe('one memory over HTTP', () => {
       changed_by: idMatching('key'),
       created_at: moment,
     })
-    expect(codeOf(await http.post(`${url}/revert`, { version: 9 }))).toEqual([404, 'memory.version_not_found'])
+    for (const version of [9, 2_147_483_646, 2_147_483_647])
+      expect(codeOf(await http.post(`${url}/revert`, { version }))).toEqual([404, 'memory.version_not_found'])
     for (const payload of [{}, { version: 0 }, { version: '1' }, { version: 1, force: true }])
       expect(codeOf(await http.post(`${url}/revert`, payload))).toEqual([400, 'request.invalid'])
   })

@@ -56,6 +56,17 @@ describe('values of memories', () => {
     { requiredKeys: ['content'] },
   )
 
+  it('the name of an unknown member is shortened at a whole character, by body, query and import', async () => {
+    const name = `${'a'.repeat(63)}👩‍🚀`
+    const errors = [{ pointer: `/${'a'.repeat(63)}`, detail: 'is not known here' }]
+    const url = urlOf('shortened')
+    const body = { content: 'x', [name]: 1 }
+    for (const answer of [await http.post(url, body), await http.get(`${url}?${encodeURIComponent(name)}=1`)])
+      expect(answer.data).toMatchObject({ status: 400, errors })
+    const imported = await http.post(`${url}/import`, JSON.stringify(body), ndjson)
+    expect(imported.data).toMatchObject({ rejected: [{ line: 1, problem: { errors } }] })
+  })
+
   it('V1: any memory is read back as it was sent, and goes through an export and an import to the byte', async () => {
     const memories = fc.sample(memory, 120)
     const { results } = expectStatus(await http.post(`${urlOf('origin')}/batch`, { memories }), 200).json()

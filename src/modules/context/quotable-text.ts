@@ -7,10 +7,11 @@
  * - calls: they say what was asked for, not what came out;
  * - what a model thought: that is no part of the conversation.
  */
+import { cutText } from '../../shared/cut-text.ts'
 import { atOnce, type Steps } from '../../shared/yielding.ts'
 import type { ContextMessage } from './context-types.ts'
 import { brokenJsonPieces, findJson, jsonPieces } from './json-pieces.ts'
-import { cutText, sentenceSteps } from './sentences.ts'
+import { sentenceSteps } from './sentences.ts'
 
 export type SummarizableMessage = Pick<
   ContextMessage,
@@ -123,7 +124,7 @@ export function* quotableSteps(messages: readonly SummarizableMessage[]): Steps<
     const called = message.toolCallId === null ? null : (nameByCallId.get(message.toolCallId) ?? null)
     const isOwn = message.role === 'tool' && [message.name, called].some((name) => name !== null && isOwnTool(name))
     const isMemory = message.kind === 'recall' || message.recalledMemories.length > 0 || isOwn
-    const content = message.content.length > charsMax ? cutText(message.content, charsMax) : message.content
+    const content = cutText(message.content, charsMax)
     const pieces = isMemory ? [] : yield* piecesOf({ ...message, content })
     quotables.push({ message, speaker: speakerOf(message, called), pieces })
     yield

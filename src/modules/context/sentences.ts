@@ -4,6 +4,7 @@
  * or exclamation mark (CJK ones too), but not after abbreviations, initials or before a lower-case letter. One pass over
  * the text, pieces in the order of the text.
  */
+import { cutText } from '../../shared/cut-text.ts'
 import { atOnce, type Steps } from '../../shared/yielding.ts'
 
 const pieceCharsMax = 320
@@ -14,10 +15,6 @@ const abbreviations = new Set(
     ' ',
   ),
 )
-
-/** The first characters of a text, without half of a surrogate pair at the end. */
-export const cutText = (text: string, charsMax: number): string =>
-  text.slice(0, charsMax).replace(/[\uD800-\uDBFF]$/, '')
 
 const clip = (text: string): string => {
   if (text.length <= pieceCharsMax) return text

@@ -10,10 +10,10 @@
  * Deterministic: ties go to the earlier sentence. Every line fits the rest of `tokensMax`, and the whole is counted
  * again.
  */
+import { cutText } from '../../shared/cut-text.ts'
 import { atOnce, type Steps } from '../../shared/yielding.ts'
 import { type Quotable, quotableTexts, type SummarizableMessage } from './quotable-text.ts'
 import { addTo, dotWith } from './sentence-vectors.ts'
-import { cutText } from './sentences.ts'
 import { memoryNoteOf, unquotedNotes } from './unquoted-notes.ts'
 import { fullness, type Sentence, type WeighedSentences, weighSentences } from './weigh-sentences.ts'
 

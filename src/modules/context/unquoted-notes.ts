@@ -1,6 +1,7 @@
 /** What a summary says of messages that it must not quote: that they were there, and how to have their content again. */
+
+import { cutText } from '../../shared/cut-text.ts'
 import { isOwnTool, memoryNotePrefix, type SummarizableMessage } from './quotable-text.ts'
-import { cutText } from './sentences.ts'
 
 const namesMax = 5
 const nameCharsMax = 40

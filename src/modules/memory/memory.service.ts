@@ -213,9 +213,10 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         operation: (commit) =>
           commit(async (tx) => {
             const memory = await lockExpected(tx, { agentId, memoryId, expected })
+            if (version > memory.version) throw memoryVersionNotFound()
             const [found] = await listVersions(tx, { agentId, memoryId, before: version + 1, limit: 1 })
             const wanted = version === memory.version ? memory : found
-            if (wanted === undefined || wanted.version !== version) throw memoryVersionNotFound()
+            if (wanted?.version !== version) throw memoryVersionNotFound()
             const { content, memoryType, metadata } = wanted
             return replace(tx, caller, { memory, change: { content, memoryType, metadata } })
           }),

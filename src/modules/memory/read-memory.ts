@@ -5,6 +5,7 @@
 import type { TProperties, TSchema } from 'typebox'
 import { Compile } from 'typebox/compile'
 import type { TLocalizedValidationError } from 'typebox/error'
+import { cutText } from '../../shared/cut-text.ts'
 import type { AppError, FieldError } from '../../shared/errors.ts'
 import { joinFieldErrors } from '../../shared/field-errors.ts'
 import { findUnsafeText, jsonPointer } from '../../shared/json-limits.ts'
@@ -32,7 +33,7 @@ const fieldErrorsOf = ({
   if (keyword === 'boolean' || keyword === 'anyOf') return []
   const at = (name: string, detail: string) => ({ pointer: instancePath + jsonPointer([name]), detail })
   if (keyword === 'additionalProperties')
-    return params.additionalProperties.map((name) => at(name.slice(0, 64), 'is not known here'))
+    return params.additionalProperties.map((name) => at(cutText(name, 64), 'is not known here'))
   if (keyword === 'required') return params.requiredProperties.map((name) => at(name, 'is missing'))
   return [{ pointer: instancePath, detail: message }]
 }
