@@ -4,7 +4,13 @@
  */
 import { systemClock } from '../shared/clock.ts'
 import type { AppError } from '../shared/errors.ts'
-import { overloaded, tenantBodyBytesInFlight, tenantRequestsInFlight, tenantStreamsInFlight } from './http-errors.ts'
+import {
+  overloaded,
+  readersInFlight,
+  tenantBodyBytesInFlight,
+  tenantRequestsInFlight,
+  tenantStreamsInFlight,
+} from './http-errors.ts'
 import { createCompany, createShare, type Share, type ShareBounds } from './shares.ts'
 
 export type PlacesOptions = {
@@ -77,11 +83,12 @@ export const createPlaces = (options: PlacesOptions) => {
     note: ({ kind, name }: Owner): void => {
       if (kind === 'tenant') company.note(name)
     },
-    /** @throws AppError `quota.*_in_flight` (429) to a tenant at its own bound, `server.overloaded` (503) */
+    /** @throws AppError `quota.*_in_flight` (429) at a bound of one's own, `server.overloaded` (503) at that of the process */
     take: ({ kind: whose, name }: Owner, kind: Kind, weight: number): void => {
       const taking = shares[whose][kind].take(name, weight)
-      if (taking === 'own bound' && whose === 'tenant') throw ownBounds[kind]()
-      if (taking !== 'taken') throw overloaded()
+      if (taking === 'taken') return
+      if (whose === 'stranger' || whose === 'scraper') throw readersInFlight()
+      throw taking === 'own bound' ? ownBounds[kind]() : overloaded()
     },
     giveBack: ({ kind: whose, name }: Owner, kind: Kind, weight: number): void =>
       shares[whose][kind].giveBack(name, weight),

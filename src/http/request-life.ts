@@ -86,7 +86,7 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
     signalOf,
     /**
      * A place for a request, until it is answered.
-     * @throws AppError `quota.*_in_flight` (429) to a tenant, `server.overloaded` (503)
+     * @throws as `Places.take`
      */
     begin: (request: FastifyRequest, reply: FastifyReply, owner: Owner): void => {
       // Who had gone while its key was looked up takes no place that nothing would give back.
