@@ -26,7 +26,8 @@ export type PlacesOptions = {
 export type Owner = { readonly kind: 'tenant' | 'operator' | 'scraper' | 'stranger'; readonly name: string }
 
 /** What is taken: requests and streams by number, bodies by bytes. */
-export type Kind = 'requests' | 'bodyBytes' | 'streams'
+export const kinds = ['requests', 'bodyBytes', 'streams'] as const
+export type Kind = (typeof kinds)[number]
 type Bounds = Readonly<Record<Kind, ShareBounds>>
 type Shares = Readonly<Record<Kind, Share>>
 

@@ -10,7 +10,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createFairSlots } from '../shared/fair-slots.ts'
 import { type DeadlineOptions, registerDeadlines } from './deadline.ts'
 import { clientGone, draining, overloaded } from './http-errors.ts'
-import { createPlaces, type Kind, type Owner, type Places, type PlacesOptions } from './places.ts'
+import { createPlaces, type Kind, kinds, type Owner, type Places, type PlacesOptions } from './places.ts'
 import { isStream, watchStreamedRoutes } from './streamed-route.ts'
 
 export type RequestLifeOptions = DeadlineOptions &
@@ -41,14 +41,14 @@ type Life = { readonly owner: Owner; readonly take: Take }
 
 /** What is taken is given back with the answer; who has gone takes nothing. @throws as `Places.take` */
 const takerOf = (places: Places, owner: Owner, response: FastifyReply['raw']): Take => {
-  const taken: [Kind, number][] = []
+  const taken: Record<Kind, number> = { requests: 0, bodyBytes: 0, streams: 0 }
   response.once('close', () => {
-    for (const [kind, weight] of taken) places.giveBack(owner, kind, weight)
+    for (const kind of kinds) places.giveBack(owner, kind, taken[kind])
   })
   return (kind, weight) => {
     if (response.destroyed) throw clientGone()
     places.take(owner, kind, weight)
-    taken.push([kind, weight])
+    taken[kind] += weight
   }
 }
 
