@@ -139,7 +139,7 @@ const registerProblems = (app: App): void => {
 const registerHooks = (app: App, connections: Connections): void => {
   const methodsOf = watchMethods(app)
   app.addHook('onRequest', async (request, reply) => {
-    connections.answer(request.raw, reply.raw)
+    if (!connections.answer(request.raw, reply.raw)) throw clientGone()
     void reply.header('X-Request-Id', request.id)
     coerced(request)
     if (!request.is404) return

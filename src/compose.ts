@@ -99,7 +99,8 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
   const idempotency = createIdempotency({ database, ttlSeconds: settings.idempotencyTtlHours * 3_600 })
   const runUnit = createRunUnit({ database })
   const modelTokens = createModelTokens({ database, clock, logger })
-  const keys = createKeyService({ database, idempotency, clock, createId, cacheMs: settings.keyCacheMs })
+  const { keyCacheMs: cacheMs, statementTimeoutMs: lookupTimeoutMs } = settings
+  const keys = createKeyService({ database, idempotency, clock, createId, cacheMs, lookupTimeoutMs })
   const indexer = createIndexer({
     database,
     vectorIndex,

@@ -9,6 +9,7 @@ export type Settings = {
   readonly idempotencyTtlHours: number
   /** How long a verified key is believed without asking the database; 0: never. */
   readonly keyCacheMs: number
+  readonly statementTimeoutMs: number
   readonly embedTimeoutMs: number
   readonly indexTimeoutMs: number
   readonly indexPollMs: number

@@ -8,7 +8,7 @@ import { startWriters, type Writers } from '../support/writers.ts'
 
 const requestTimeoutMs = 5_000
 /** What an answer may take above the deadline on a busy machine. */
-const answerSlackMs = 5_000
+const answerSlackMs = 3_000
 const standsMs = 9_000
 const recoversWithinMs = 60_000
 const readinessWithinMs = 5_000

@@ -47,7 +47,7 @@ export const edgeSettings = {
     default: 30_000,
     minimum: 100,
     maximum: day,
-    doc: 'Longest time for a request; then its work is aborted and it gets a 503.',
+    doc: 'Longest time for a request, from its headers on; then its work is aborted and it gets a 503.',
   }),
   streamTimeoutMs: number({
     name: 'AGEMEM_STREAM_TIMEOUT_MS',

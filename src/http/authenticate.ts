@@ -3,7 +3,8 @@
  * by omission; a key that is bound to agents is held to them wherever a path names one.
  *
  * The order is what keeps strangers and tenants apart: the route, its access, the key, then a place among the tenant's
- * requests, and only then the body. Before the key was found good nothing is counted, reserved or read.
+ * requests, and only then the body. Before the key was found good nothing is counted, reserved or read. Public pages have
+ * places of their own; the look-up of a key, as all that follows, ends with the request's deadline.
  */
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -77,12 +78,17 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
   const failures = { perSecond: options.authFailuresPerMinute / 60, burst: options.authFailuresPerMinute }
 
   const findKey = (request: FastifyRequest): Promise<AuthenticatedKey | null> =>
-    keys.authenticate(secretOf(request), { from: addressOwner(request.ip) })
+    keys.authenticate(secretOf(request), { from: addressOwner(request.ip), signal: life.signalOf(request) })
 
   /** Counted after the key was found wrong, so that it is never counted against who has a good one. */
   const refuse = (request: FastifyRequest): never => {
     if (secretOf(request) !== '') failureRates.take(addressOwner(request.ip), failures)
     throw unauthenticated()
+  }
+
+  const admitScraper = (request: FastifyRequest, reply: FastifyReply): void => {
+    connections.know(request.raw, 'metrics')
+    life.begin(request, reply, { kind: 'scraper', name: '' })
   }
 
   const admitOperator = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
@@ -91,12 +97,14 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
       throw operatorNeeded()
     }
     connections.know(request.raw, 'operator')
-    const signal = life.begin(request, reply, null)
-    request.operator = { actor: 'operator', requestId: request.id, signal, idempotency: null }
+    life.begin(request, reply, { kind: 'operator', name: '' })
+    request.operator = { actor: 'operator', requestId: request.id, signal: life.signalOf(request), idempotency: null }
   }
 
+  /** Asked by work that may go on when its request has ended. */
   const ensureLive = (request: FastifyRequest) => async (): Promise<void> => {
-    if ((await findKey(request)) === null) throw unauthenticated()
+    const found = await keys.authenticate(secretOf(request), { from: addressOwner(request.ip) })
+    if (found === null) throw unauthenticated()
   }
 
   const admitTenant = async (request: FastifyRequest, reply: FastifyReply, scopes: readonly Scope[]): Promise<void> => {
@@ -110,6 +118,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
     const rate = found.requestsPerSecond ?? options.defaultRatePerSecond
     if (rate > 0) tenantRates.take(tenantId, { perSecond: rate, burst: rate })
     if (!scopes.some((scope) => key.scopes.includes(scope))) throw scopeMissing(...scopes)
+    life.begin(request, reply, { kind: 'tenant', name: tenantId })
     const caller: Caller = {
       tenantId,
       actor: key.keyId,
@@ -117,7 +126,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
       scopes: key.scopes,
       agentIds: key.agentIds,
       requestId: request.id,
-      signal: life.begin(request, reply, tenantId),
+      signal: life.signalOf(request),
       idempotency: null,
       ensureLive: ensureLive(request),
     }
@@ -128,10 +137,12 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
 
   app.addHook('onRequest', async (request, reply) => {
     const access = request.routeOptions.config.access
-    if (access === undefined || access.kind === 'public') return
+    if (access === undefined || access.kind === 'probe') return
+    if (access.kind === 'public')
+      return life.begin(request, reply, { kind: 'stranger', name: addressOwner(request.ip) })
     life.ensureTakes(reply)
     if (access.kind === 'tenant') return admitTenant(request, reply, [access.scope, ...access.orScopes])
-    if (access.kind === 'metrics' && isForMetrics(secretOf(request))) return connections.know(request.raw, 'metrics')
+    if (access.kind === 'metrics' && isForMetrics(secretOf(request))) return admitScraper(request, reply)
     await admitOperator(request, reply)
   })
 

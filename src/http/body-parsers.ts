@@ -22,6 +22,7 @@ import {
 import { createPace, type PaceOptions } from './pace.ts'
 import { piecesOf, readWhole } from './read-body.ts'
 import type { RequestLife } from './request-life.ts'
+import { isForAnybody } from './route.ts'
 
 const json = 'application/json'
 const ndjson = 'application/x-ndjson'
@@ -73,14 +74,14 @@ const isSafe = ({ method }: FastifyRequest): boolean => method === 'GET' || meth
 const ensureKnownParameters = ({ routeOptions, query }: FastifyRequest): void => {
   const { schema, config } = routeOptions
   const names = Object.keys(query as object)
-  const takesNone = config.access !== undefined && config.access.kind !== 'public' && schema?.querystring === undefined
+  const takesNone = !isForAnybody(config.access) && schema?.querystring === undefined
   if (takesNone && names.length > 0) throw unknownParameters(names)
 }
 
 export type BodyOptions = PaceOptions & {
   readonly bodyLimitBytes: number
   readonly clock: Clock
-  readonly life: Pick<RequestLife, 'takeBody'>
+  readonly life: Pick<RequestLife, 'takeBody' | 'signalOf'>
 }
 
 export const registerBodyParsers = (app: FastifyInstance, options: BodyOptions): void => {
@@ -88,10 +89,12 @@ export const registerBodyParsers = (app: FastifyInstance, options: BodyOptions):
   app.removeAllContentTypeParsers()
   app.addContentTypeParser(json, async (request: FastifyRequest) => {
     const onPiece = (bytes: number): void => life.takeBody(request, bytes)
-    return parseJson(await readWhole(request.raw, { pace: createPace(options, { clock }), limitBytes, onPiece }))
+    const pace = createPace(options, { clock })
+    const signal = life.signalOf(request)
+    return parseJson(await readWhole(request.raw, { pace, limitBytes, onPiece, signal }))
   })
   app.addContentTypeParser(ndjson, async (request: FastifyRequest) =>
-    piecesOf(request.raw, createPace(options, { clock })),
+    piecesOf(request.raw, { pace: createPace(options, { clock }), signal: life.signalOf(request) }),
   )
   app.addHook('preParsing', async (request, reply) => {
     const {

@@ -23,6 +23,9 @@ type Connection = {
   readonly answering: Set<ServerResponse>
 }
 
+/** Requests that one connection may have under way, since nothing else bounds those that were sent without waiting (pipelining). */
+const answersPerConnectionMax = 64
+
 export type Connections = ReturnType<typeof watchConnections>
 
 const isIdle = ({ caller, answering }: Connection): boolean => caller === null || answering.size === 0
@@ -104,11 +107,14 @@ export const watchConnections = (server: Server, options: ConnectionsOptions) =>
 
   return {
     open: (): number => open.size,
-    /** A request is being answered on it. */
-    answer: ({ socket }: IncomingMessage, response: ServerResponse): void => {
+    /** A request is being answered on it. False: there is nobody to answer, since the connection was closed. */
+    answer: ({ socket }: IncomingMessage, response: ServerResponse): boolean => {
       const connection = open.get(socket)
+      if (connection !== undefined && connection.answering.size >= answersPerConnectionMax) close(connection)
+      if (socket.destroyed) return false
       connection?.answering.add(response)
       response.once('close', () => connection?.answering.delete(response))
+      return true
     },
     /** A good key was shown on it. */
     know: ({ socket }: IncomingMessage, caller: string): void => {

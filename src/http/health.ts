@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
 import { refTo } from '../shared/schema.ts'
-import { type App, publicAccess } from './route.ts'
+import { type App, probeAccess } from './route.ts'
 
 export type PartState = { readonly ready: boolean; readonly detail: string }
 
@@ -58,7 +58,7 @@ export const registerHealthRoutes = (app: App, { parts, isDraining, isOperator }
   app.route({
     method: 'GET',
     url: '/health/live',
-    config: { access: publicAccess },
+    config: { access: probeAccess },
     logLevel: 'warn',
     schema: {
       operationId: 'getLiveness',
@@ -73,7 +73,7 @@ export const registerHealthRoutes = (app: App, { parts, isDraining, isOperator }
   app.route({
     method: 'GET',
     url: '/health/ready',
-    config: { access: publicAccess },
+    config: { access: probeAccess },
     logLevel: 'warn',
     schema: {
       operationId: 'getReadiness',

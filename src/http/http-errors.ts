@@ -79,6 +79,16 @@ export const tenantRequestsInFlight = ownBoundReached('quota.requests_in_flight'
 export const tenantBodyBytesInFlight = ownBoundReached('quota.body_bytes_in_flight', 'bytes of bodies')
 export const tenantStreamsInFlight = ownBoundReached('quota.streams_in_flight', 'imports, exports and event streams')
 
+/** Of pages without a key, and of metrics with the key for them: nobody's alarm. */
+export const readersInFlight = () =>
+  new AppError({
+    code: 'quota.requests_in_flight',
+    status: 429,
+    retryable: true,
+    retryAfterSeconds: 1,
+    detail: 'As many requests of this kind are under way as may be beside those of tenants. Try again.',
+  })
+
 export const draining = () =>
   new AppError({
     code: 'server.draining',

@@ -17,6 +17,8 @@ import { brokenInvariant } from '../shared/errors.ts'
 export type Access =
   /** On the written public list; no key needed. */
   | { readonly kind: 'public' }
+  /** Public too, and never refused for want of a place: it answers at once, however many ask. */
+  | { readonly kind: 'probe' }
   /** A tenant's key with this scope, or with one of the others. */
   | { readonly kind: 'tenant'; readonly scope: Scope; readonly orScopes: readonly Scope[] }
   /** The operator's key, which belongs to no tenant. */
@@ -25,6 +27,7 @@ export type Access =
   | { readonly kind: 'metrics' }
 
 export const publicAccess: Access = { kind: 'public' }
+export const probeAccess: Access = { kind: 'probe' }
 export const operatorAccess: Access = { kind: 'operator' }
 export const metricsAccess: Access = { kind: 'metrics' }
 export const tenantAccess = (scope: Scope, ...orScopes: readonly Scope[]): Access => ({
@@ -32,6 +35,9 @@ export const tenantAccess = (scope: Scope, ...orScopes: readonly Scope[]): Acces
   scope,
   orScopes,
 })
+
+export const isForAnybody = (access: Access | undefined): boolean =>
+  access === undefined || access.kind === 'public' || access.kind === 'probe'
 
 /** Set by src/http/authenticate.ts for routes of the operator. */
 export type OperatorCaller = {

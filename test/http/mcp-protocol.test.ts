@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { untilAborted } from '../../src/drivers/calls/until-aborted.ts'
+import { untilAborted } from '../../src/shared/until-aborted.ts'
 import { createFakeEmbedder } from '../support/fake-embedder.ts'
 import { createHttp } from '../support/http.ts'
 import { type McpTest, startMcpTest } from '../support/mcp.ts'

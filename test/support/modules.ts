@@ -56,6 +56,7 @@ export const testSettings: Settings = {
   duplicateThreshold: null,
   idempotencyTtlHours: 1,
   keyCacheMs: 1_000,
+  statementTimeoutMs: 10_000,
   embedTimeoutMs: 5_000,
   indexTimeoutMs: 5_000,
   indexPollMs: 50,

@@ -14,7 +14,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Embedder, EmbeddingPurpose } from '../../ports/embedder.ts'
-import { untilAborted } from '../calls/until-aborted.ts'
+import { untilAborted } from '../../shared/until-aborted.ts'
 import { embedderRefused, refusedPositions } from './embedder-errors.ts'
 
 /** What an entry takes beside its vector: key, map slot, array header. */

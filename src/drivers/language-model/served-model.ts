@@ -5,7 +5,7 @@
 import type { Logger } from 'pino'
 import { isAppError } from '../../shared/errors.ts'
 import { isJsonObject } from '../../shared/json-limits.ts'
-import { untilAborted } from '../calls/until-aborted.ts'
+import { untilAborted } from '../../shared/until-aborted.ts'
 import { inferenceMisbehaved, inferenceRefused } from './inference-errors.ts'
 import { fieldsOf } from './reply-fields.ts'
 

@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { ChatRequest } from '../../ports/language-model.ts'
-import { untilAborted } from '../calls/until-aborted.ts'
+import { untilAborted } from '../../shared/until-aborted.ts'
 
 export type Prompt = Pick<ChatRequest, 'messages' | 'tools'>
 /** With whose it is: tenants take turns at counting. */

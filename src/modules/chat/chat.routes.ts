@@ -36,6 +36,8 @@ const chatHeaders = Type.Object({
 
 const headerOf = (value: string | string[] | undefined): string | null => (typeof value === 'string' ? value : null)
 
+const wantsStream = ({ body }: FastifyRequest): boolean => (body as ChatCompletionBody).stream === true
+
 /** @throws AppError `chat.session_missing` (400) */
 const placeOf = (request: FastifyRequest): Pick<ChatRequest, 'sessionId' | 'agentId'> => {
   const sessionId = headerOf(request.headers['agemem-session'])
@@ -79,7 +81,7 @@ export const registerChatRoutes = (app: App, dependencies: ChatRoutesDependencie
   app.route({
     method: 'POST',
     url: '/v1/chat/completions',
-    config: { access: tenantAccess('policy:run'), errorForm: 'openai' },
+    config: { access: tenantAccess('policy:run'), errorForm: 'openai', asksForEvents: wantsStream },
     schema: {
       operationId: 'createChatCompletion',
       summary: 'Chat with the agent of a session, as with OpenAI',

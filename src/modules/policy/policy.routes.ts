@@ -87,7 +87,7 @@ export const registerPolicyRoutes = (app: App, dependencies: PolicyRoutesDepende
   app.route({
     method: 'POST',
     url: '/v1/sessions/:session_id/policy/run',
-    config: { access: tenantAccess('policy:run') },
+    config: { access: tenantAccess('policy:run'), asksForEvents: wantsEvents },
     schema: {
       operationId: 'runPolicy',
       summary: "Run the agent's policy until it answers",

@@ -1,12 +1,11 @@
-import type { Database, TenantTransaction } from '../../ports/database.ts'
+import type { TenantTransaction } from '../../ports/database.ts'
 import type { Caller } from '../../shared/caller.ts'
-import type { Clock } from '../../shared/clock.ts'
 import type { CreateId } from '../../shared/ids.ts'
 import { decodeCursor, type Page, type PageRequest, pageOf } from '../../shared/page.ts'
 import type { Idempotency } from '../idempotency/idempotency.service.ts'
 import { insertAuditEvent } from './audit.repository.ts'
 import { findKey, insertKey, listKeys, lockManagers, retireKey, revokeKey } from './key.repository.ts'
-import { createKeyLookup } from './key-lookup.ts'
+import { createKeyLookup, type KeyLookupOptions } from './key-lookup.ts'
 import { ensureNotOver, type KeyMaker, makeKeyOnce } from './key-maker.ts'
 import { ensureGrantable, ensureNotLastManager, isWithinReach, successorExpiry } from './key-rights.ts'
 import { keyNotFound, keyNotLive, makerNotLive } from './tenant.errors.ts'
@@ -14,19 +13,16 @@ import type { CreatedKey, Key, NewKey } from './tenant-types.ts'
 
 export type { AuthenticatedKey } from './key-lookup.ts'
 
-export type KeyServiceOptions = {
-  readonly database: Database
+export type KeyServiceOptions = KeyLookupOptions & {
   readonly idempotency: Idempotency
-  readonly clock: Clock
   readonly createId: CreateId
-  /** How long a key that was looked up is believed without asking again; 0: never. */
-  readonly cacheMs: number
 }
 
 export type KeyService = ReturnType<typeof createKeyService>
 
-export const createKeyService = ({ database, idempotency, clock, createId, cacheMs }: KeyServiceOptions) => {
-  const lookup = createKeyLookup({ database, clock, cacheMs })
+export const createKeyService = ({ idempotency, createId, ...options }: KeyServiceOptions) => {
+  const { database, clock } = options
+  const lookup = createKeyLookup(options)
 
   const isLive = ({ revokedAt, expiresAt }: Key): boolean =>
     revokedAt === null && (expiresAt === null || Date.parse(expiresAt) > clock.nowMs())
@@ -50,7 +46,7 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
   }
 
   return {
-    /** Null: no such key, or not one that may be used now. @throws AppError `auth.too_many_unknown_keys` (503) */
+    /** Of the caller's key. @throws as `KeyLookup.find` */
     authenticate: lookup.find,
 
     /** What is known of a tenant's keys is asked for again: one of them, or the tenant, has changed. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import { afterEach, describe, expect, it } from 'vitest'
 import { toAppError } from '../../../src/http/http-errors.ts'
 import { type RequestLife, type RequestLifeOptions, registerRequestLife } from '../../../src/http/request-life.ts'
@@ -37,6 +37,8 @@ describe('the life of a request', () => {
   let gate: Gate
   let arrived: Gate
   let signal: AbortSignal | undefined
+  /** What each request waits for before its key is known. */
+  let lookUp: () => Promise<void>
   /** Whose requests have reached their handler, in order. */
   let atWork: string[]
 
@@ -44,6 +46,7 @@ describe('the life of a request', () => {
     gate = createGate()
     arrived = createGate()
     atWork = []
+    lookUp = async () => {}
     app = Fastify({ forceCloseConnections: true, return503OnClosing: false })
     app.setErrorHandler((error, _request, reply) => {
       const { status, code } = toAppError(error)
@@ -55,8 +58,10 @@ describe('the life of a request', () => {
     app.addHook('onRequest', async (request, reply) => {
       if (request.routeOptions.config.access?.kind === 'public') return
       life.ensureTakes(reply)
-      const tenantId = request.headers.authorization ?? 'a'
-      signal = life.begin(request, reply, tenantId === 'operator' ? null : tenantId)
+      await lookUp()
+      const name = request.headers.authorization ?? 'a'
+      life.begin(request, reply, { kind: name === 'operator' ? name : 'tenant', name })
+      signal = life.signalOf(request)
     })
     app.post('/wait', { config: { access } }, async ({ headers: { authorization: tenantId = 'a' } }) => {
       atWork.push(tenantId)
@@ -68,6 +73,13 @@ describe('the life of a request', () => {
     app.get('/stream', { config: { access }, schema: ndjson }, async (_request, reply) => {
       await gate.opened
       return reply.type('application/x-ndjson').send('{}')
+    })
+    const events = { response: { 200: { content: { 'text/event-stream': { schema: { type: 'string' } } } } } }
+    const asksForEvents = ({ body }: FastifyRequest) => (body as { stream: boolean }).stream
+    app.post('/chat', { config: { access, asksForEvents }, schema: events }, async (_request, reply) => {
+      arrived.open()
+      await gate.opened
+      return reply.type('application/json').send('{}')
     })
     app.post('/quick', { config: { access } }, async () => ({}))
     app.get('/live', { config: { access: publicAccess } }, async () => ({}))
@@ -178,6 +190,33 @@ describe('the life of a request', () => {
     await Promise.all([answerOf(waiting), answerOf(streaming)])
   })
 
+  it('A2: what answers with events when its body asks for them is counted as a stream then, and only then', async () => {
+    await start({ requestsInFlightMax: 9, requestsInFlightPerTenantMax: 9, streamsInFlightPerTenantMax: 1 })
+    await answerOf(send('/quick', { key: 'b' }))
+    const body = (stream: boolean) => JSON.stringify({ stream })
+    const streaming = send('/chat', { body: body(true) })
+    await arrived.opened
+    expect(await answerOf(send('/chat', { body: body(true) }))).toMatchObject({
+      status: 429,
+      code: 'quota.streams_in_flight',
+    })
+    const whole = send('/chat', { body: body(false) })
+    const others = send('/chat', { body: body(true), key: 'b' })
+    await expect.poll(life.inFlight).toBe(3)
+    gate.open()
+    for (const sent of [streaming, whole, others]) expect((await answerOf(sent)).status).toBe(200)
+    expect((await answerOf(send('/chat', { body: body(true) }))).status).toBe(200)
+  })
+
+  it('a route that can answer with events says which requests ask for them, or the start fails', async () => {
+    await start()
+    const other = Fastify()
+    registerRequestLife(other, options)
+    const schema = { response: { 200: { content: { 'text/event-stream': { schema: { type: 'string' } } } } } }
+    expect(() => other.post('/events', { schema }, async () => '')).toThrow(/which requests ask for events/)
+    await other.close()
+  })
+
   it('aborts the work of a client that went away', async () => {
     await start()
     const sent = send('/wait')
@@ -201,6 +240,24 @@ describe('the life of a request', () => {
     await start({ requestTimeoutMs: 200 })
     expect(await answerOf(send('/wait'))).toMatchObject({ status: 503, code: 'request.deadline' })
     expect(signal?.reason).toMatchObject({ name: 'TimeoutError' })
+  })
+
+  it('answers 503 after the deadline though the whole body was read long before', async () => {
+    await start({ requestTimeoutMs: 200 })
+    const late = send('/wait', { body: '{}' })
+    await arrived.opened
+    expect(await answerOf(late)).toMatchObject({ status: 503, code: 'request.deadline' })
+    await expect.poll(life.inFlight).toBe(0)
+  })
+
+  it('the deadline begins when a request arrives: the look-up of its key and its body are parts of it', async () => {
+    await start({ requestTimeoutMs: 200 })
+    lookUp = () => gate.opened
+    expect(await answerOf(send('/quick'))).toMatchObject({ status: 503, code: 'request.deadline' })
+    expect(life.inFlight()).toBe(0)
+    gate.open()
+    await answerOf(send('/live', { method: 'GET' }))
+    expect(life.inFlight()).toBe(0)
   })
 
   it('lets requests under way finish while it drains, and refuses new ones with a closed connection', async () => {
