@@ -12,8 +12,9 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import { facetsOf, typeFacetOf } from '../indexing/facets.ts'
-import { queryVectorOf, termIdsOf } from '../indexing/lexical.ts'
+import { queryVectorOf, termIdSteps } from '../indexing/lexical.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { createReadFreshVectors } from './fresh-vectors.ts'
 import { countTerms, layOver, type Overlay } from './overlay.ts'
@@ -103,7 +104,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
 
   const prepare = async (caller: Caller, request: SearchRequest): Promise<Prepared | null> => {
     const degraded = new Set<Degraded>()
-    const termIds = request.mode === 'semantic' ? [] : termIdsOf(request.query)
+    const termIds = request.mode === 'semantic' ? [] : await inSlices(termIdSteps(request.query), caller.signal)
     const embedding = request.mode === 'keyword' ? null : embedQuery(caller, request.query, degraded)
     embedding?.catch(() => undefined)
     const read = await database.transact(
