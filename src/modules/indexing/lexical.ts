@@ -13,8 +13,9 @@
 import { stemmer } from 'stemmer'
 import type { SparseVector } from '../../ports/vector-index.ts'
 import { streamSafe } from '../../shared/stream-safe.ts'
-import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
+import { atOnce, type Steps } from '../../shared/yielding.ts'
 import { baseFormOf, stopWords } from './stop-words.ts'
+import { termIdOf } from './term-id.ts'
 
 export const analyzedCharactersMax = 32_768
 const termCharactersMax = 64
@@ -121,36 +122,6 @@ function stemOf(form: string): string {
   return form.charCodeAt(0) < asciiEnd && asciiWord.test(form) ? stemmer(baseFormOf.get(form) ?? form) : form
 }
 
-/**
- * FNV-1a, 32 bits, over the UTF-8 bytes (draft-eastlake-fnv): an unsigned integer. Half of a surrogate pair counts as
- * U+FFFD. The bytes are not written down, since a text without spaces has tens of thousands of terms.
- */
-export function termIdOf(term: string): number {
-  let hash = 0x811c9dc5
-  const mix = (byte: number): void => {
-    hash = Math.imul(hash ^ byte, 0x01000193)
-  }
-  for (let at = 0; at < term.length; at += 1) {
-    const point = term.codePointAt(at) ?? 0
-    const code = point >= 0xd800 && point <= 0xdfff ? 0xfffd : point
-    if (code < 0x80) mix(code)
-    else {
-      if (code < 0x800) mix(0xc0 | (code >> 6))
-      else {
-        if (code < 0x10000) mix(0xe0 | (code >> 12))
-        else {
-          mix(0xf0 | (code >> 18))
-          mix(0x80 | ((code >> 12) & 0x3f))
-          at += 1
-        }
-        mix(0x80 | ((code >> 6) & 0x3f))
-      }
-      mix(0x80 | (code & 0x3f))
-    }
-  }
-  return hash >>> 0
-}
-
 const monthNames = 'January February March April May June July August September October November December'.split(' ')
 
 /**
@@ -195,13 +166,19 @@ export function* sparsePartSteps(text: string, wanted: ReadonlySet<number> | nul
     if (wanted?.has(termId) !== false) counts.set(termId, (counts.get(termId) ?? 0) + 1)
     if (at % formsPerStep === 0) yield
   }
-  return { vector: vectorOf(counts, (count) => termWeight(count, terms.length)), length: terms.length }
+  const vector = yield* vectorSteps(counts, (count) => termWeight(count, terms.length))
+  return { vector, length: terms.length }
 }
 
 /** Distinct ids of the text's terms: what the counts are to be looked up for before a query's vector can be built. */
 export function* termIdSteps(text: string): Steps<number[]> {
   const terms = yield* analyzeSteps(text)
-  return [...new Set(yield* mapSteps(terms, termIdOf))]
+  const ids = new Set<number>()
+  for (const [at, term] of terms.entries()) {
+    ids.add(termIdOf(term))
+    if (at % formsPerStep === 0) yield
+  }
+  return [...ids]
 }
 
 /** `termIdSteps` at once. */
@@ -217,16 +194,30 @@ export type TermStatistics = {
  * The query's side: ln(1 + (N - df + 0.5) / (df + 0.5)) for each of its `termIdsOf`, always positive. A term that no counted
  * memory has keeps its weight, since a memory too new to be counted may have it.
  */
-export function queryVectorOf(termIds: readonly number[], statistics: TermStatistics): SparseVector {
-  const frequencies = new Map(termIds.map((termId) => [termId, Math.max(0, statistics.documentFrequencyOf(termId))]))
-  return vectorOf(frequencies, (frequency) => {
+export function* queryVectorSteps(termIds: readonly number[], statistics: TermStatistics): Steps<SparseVector> {
+  const frequencies = new Map<number, number>()
+  for (const [at, termId] of termIds.entries()) {
+    frequencies.set(termId, Math.max(0, statistics.documentFrequencyOf(termId)))
+    if (at % formsPerStep === 0) yield
+  }
+  return yield* vectorSteps(frequencies, (frequency) => {
     const absent = Math.max(0, statistics.documentCount - frequency)
     return Math.log(1 + (absent + 0.5) / (frequency + 0.5))
   })
 }
 
-function vectorOf(numbersById: ReadonlyMap<number, number>, weigh: (value: number) => number): SparseVector {
+/** `queryVectorSteps` at once. */
+export const queryVectorOf = (termIds: readonly number[], statistics: TermStatistics): SparseVector =>
+  atOnce(queryVectorSteps(termIds, statistics))
+
+function* vectorSteps(numbersById: ReadonlyMap<number, number>, weigh: (value: number) => number): Steps<SparseVector> {
   // Sorted as numbers and not by a function, which tens of thousands of ids would call a million times.
   const indices = Array.from(Uint32Array.from(numbersById.keys()).sort())
-  return { indices, values: indices.map((id) => Math.fround(weigh(numbersById.get(id) ?? 0))) }
+  yield
+  const values: number[] = []
+  for (const id of indices) {
+    values.push(Math.fround(weigh(numbersById.get(id) ?? 0)))
+    if (values.length % formsPerStep === 0) yield
+  }
+  return { indices, values }
 }

@@ -4,6 +4,7 @@
  * them, so a search sees every acknowledged write (M4).
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
+import type { Steps } from '../../shared/yielding.ts'
 
 export type Overlay = {
   /** Memories that the index does not hold, or holds as they no longer are. */
@@ -39,18 +40,18 @@ const passes = (point: IndexPoint, filter: IndexFilter): boolean =>
 const byScore = (one: IndexHit, other: IndexHit): number =>
   other.score - one.score || (one.memoryId < other.memoryId ? -1 : 1)
 
-/** In how many memories of the overlay each of the terms stands. */
-export const countTerms = (
+/** In how many memories of the overlay each of the terms stands; a term that is not there: in none. */
+export function* termCountSteps(
   { points }: Pick<Overlay, 'points'>,
   termIds: readonly number[],
-): { readonly of: (termId: number) => number } => {
-  const counts = new Map(termIds.map((termId) => [termId, 0]))
-  for (const { sparse } of points)
-    for (const termId of sparse.indices) {
-      const count = counts.get(termId)
-      if (count !== undefined) counts.set(termId, count + 1)
-    }
-  return { of: (termId) => counts.get(termId) ?? 0 }
+): Steps<ReadonlyMap<number, number>> {
+  const wanted = new Set(termIds)
+  const counts = new Map<number, number>()
+  for (const { sparse } of points) {
+    for (const termId of sparse.indices) if (wanted.has(termId)) counts.set(termId, (counts.get(termId) ?? 0) + 1)
+    yield
+  }
+  return counts
 }
 
 export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer => {

@@ -11,8 +11,10 @@ import {
   withHeaders,
 } from '../../http/route-schemas.ts'
 import { clientIdPattern } from '../../shared/ids.ts'
+import { jsonSteps } from '../../shared/json-steps.ts'
 import { toUtc } from '../../shared/moment.ts'
 import { refTo } from '../../shared/schema.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import { sessionParams } from '../session/session.routes.ts'
 import { doorSchema, type NewRewardBody, rewardKeyPattern, trajectoryComponents } from './trajectory.schemas.ts'
 import type { TrajectoryService } from './trajectory.service.ts'
@@ -129,7 +131,10 @@ const registerReads = (app: App, { trajectories }: Dependencies): void => {
       async function* lines() {
         for await (const page of pages) {
           await asking.ensureLive?.()
-          yield page.map((record) => `${JSON.stringify(record)}\n`).join('')
+          for (const record of page) {
+            const pieces = await inSlices(jsonSteps(record), asking.signal)
+            yield `${pieces.join('')}\n`
+          }
         }
       }
       return reply.header('Content-Type', ndjson).send(Readable.from(lines()) as unknown as string)

@@ -6,9 +6,9 @@ import {
   lexicalTextOf,
   queryVectorOf,
   sparseVectorOf,
-  termIdOf,
   termIdsOf,
 } from '../../../src/modules/indexing/lexical.ts'
+import { termIdOf } from '../../../src/modules/indexing/term-id.ts'
 import type { SparseVector } from '../../../src/ports/vector-index.ts'
 
 const statistics = (documentCount: number, frequencies: Readonly<Record<string, number>> = {}) => {
