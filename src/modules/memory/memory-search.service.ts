@@ -17,7 +17,7 @@ import { facetsOf, typeFacetOf } from '../indexing/facets.ts'
 import { queryVectorSteps, termIdSteps } from '../indexing/lexical.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { createReadFreshVectors } from './fresh-vectors.ts'
-import { layOver, type Overlay, termCountSteps } from './overlay.ts'
+import { type Overlay, overlaidSteps, termCountSteps } from './overlay.ts'
 import { hybridHitsPerKind, type RankingMode, rankMemories } from './ranking.ts'
 import { createReadBest, type SearchResult } from './read-best.ts'
 import { createReadOverlay } from './read-overlay.ts'
@@ -172,7 +172,8 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
       let limit = Math.max(hybridHitsPerKind, request.topK)
       for (let round = 1; ; round += 1) {
         const answer = await askIndex(caller, prepared, limit)
-        const ranked = rankMemories(mode, layOver(answer, prepared.overlay, { ...prepared, limit })).filter(
+        const overlaid = await inSlices(overlaidSteps(answer, prepared.overlay, { ...prepared, limit }), caller.signal)
+        const ranked = rankMemories(mode, overlaid).filter(
           ({ score }) => request.minScore === null || score >= request.minScore,
         )
         const results = await readBest(caller, { ...request, ranked })

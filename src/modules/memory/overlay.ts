@@ -4,7 +4,7 @@
  * them, so a search sees every acknowledged write (M4).
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
-import type { Steps } from '../../shared/yielding.ts'
+import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
 
 export type Overlay = {
   /** Memories that the index does not hold, or holds as they no longer are. */
@@ -54,7 +54,8 @@ export function* termCountSteps(
   return counts
 }
 
-export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer => {
+/** A step for each memory that is laid over. */
+export function* overlaidSteps(answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): Steps<IndexAnswer> {
   if (overlay.points.length === 0 && overlay.outdatedIds.size === 0 && overlay.embedded.length === 0) return answer
   const { dense, sparse, filter, limit } = query
   const points = overlay.points.filter((point) => passes(point, filter))
@@ -63,11 +64,20 @@ export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQu
   const merge = (hits: readonly IndexHit[], fresh: readonly IndexHit[]): readonly IndexHit[] =>
     [...hits.filter((hit) => !overlay.outdatedIds.has(hit.memoryId)), ...fresh].sort(byScore).slice(0, limit)
   const weights = new Map(sparse?.indices.map((index, at) => [index, sparse.values[at] ?? 0]))
-  const nearest = [...points, ...embedded].flatMap((point) =>
+  yield
+  const nearest = yield* mapSteps([...points, ...embedded], (point) =>
     point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : [],
   )
-  const wordiest = points
-    .map((point) => hitOf(point, sparseDot(weights, point.sparse)))
-    .filter(({ score }) => score > 0)
-  return { dense: merge(answer.dense, nearest), sparse: merge(answer.sparse, wordiest) }
+  const wordiest = yield* mapSteps(points, (point) => hitOf(point, sparseDot(weights, point.sparse)))
+  return {
+    dense: merge(answer.dense, nearest.flat()),
+    sparse: merge(
+      answer.sparse,
+      wordiest.filter(({ score }) => score > 0),
+    ),
+  }
 }
+
+/** `overlaidSteps` at once. */
+export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer =>
+  atOnce(overlaidSteps(answer, overlay, query))
