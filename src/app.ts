@@ -20,7 +20,7 @@ import { openAiErrorOf, problemBodyOf } from './http/problem.ts'
 import { type RequestLife, type RequestLifeOptions, registerRequestLife } from './http/request-life.ts'
 import { type App, metricsAccess, publicAccess } from './http/route.ts'
 import { problemSchema } from './http/route-schemas.ts'
-import { buildSerializer } from './http/serializers.ts'
+import { registerSerializers } from './http/serializers.ts'
 import { createOriginCheck } from './mcp/origin.ts'
 import { registerMcpRoutes } from './mcp/routes.ts'
 import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
@@ -115,7 +115,6 @@ const createInstance = (
       const given = headers['x-request-id']
       return typeof given === 'string' && requestIdPattern.test(given) ? given : createId('req')
     },
-    schemaController: { compilersFactory: { buildSerializer } },
     ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: false } },
     frameworkErrors: (error, request, reply) => {
       void sendProblem(error, request, reply as unknown as FastifyReply)
@@ -203,6 +202,7 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   registerProblems(app)
   registerHooks(app, connections)
   registerOddRequests(app)
+  registerSerializers(app)
   registerAnswers(app, { ...options, clock })
   const life = registerRequestLife(app, options)
   options.metrics.register(app)

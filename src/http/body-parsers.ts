@@ -7,8 +7,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Clock } from '../shared/clock.ts'
 import { type JsonBounds, keepsJsonBounds } from '../shared/json-bounds.ts'
 import { findUnsafeText } from '../shared/json-limits.ts'
-import { readJson } from '../shared/read-json.ts'
-import { turn } from '../shared/yielding.ts'
+import { readJson, readJsonSteps } from '../shared/read-json.ts'
+import { inSlices, turn } from '../shared/yielding.ts'
 import {
   bodyTooLarge,
   malformedJson,
@@ -49,7 +49,8 @@ const parseJson = async (bytes: Buffer): Promise<unknown> => {
   if (!keepsJsonBounds(bytes, bodyBounds)) throw tooManyValues()
   const isLarge = bytes.length > largeBodyBytes
   if (isLarge) await turn()
-  const read = readJson(bytes.toString('utf8'))
+  const text = bytes.toString('utf8')
+  const read = isLarge ? await inSlices(readJsonSteps(text)) : readJson(text)
   if (isLarge) await turn()
   if (read.ok) return read.value
   throw read.fault === null ? malformedJson('its syntax is wrong') : unsafeText(read.fault)

@@ -1,14 +1,15 @@
 /**
  * Exports: lines of JSON (NDJSON), a page in memory at a time. Reading a page and writing it as text is a turn, and a tenant
  * has one turn at a time, however many exports it has begun: dozens of them take as much of the database and the event
- * loop as one, and rest as long as a page took, so that others find both free half of the time. The next page is read when the client has taken the last, so an export that nobody reads holds a page and
- * no turn.
+ * loop as one, and rest as long as a page took, so that others find both free half of the time. The next page is read when
+ * the client has taken the last, so an export that nobody reads holds a page and no turn.
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
 import type { Caller } from '../shared/caller.ts'
 import { createFairSlots } from '../shared/fair-slots.ts'
-import { createPauses } from '../shared/yielding.ts'
+import { isLargeJson, jsonSteps } from '../shared/json-steps.ts'
+import { createPauses, inSlices } from '../shared/yielding.ts'
 import { overloaded } from './http-errors.ts'
 
 export const ndjson = 'application/x-ndjson'
@@ -29,6 +30,9 @@ export type Exports = {
   send<Item>(reply: FastifyReply, exported: ExportOf<Item>): FastifyReply
 }
 
+const textOf = async (body: object, signal: AbortSignal): Promise<string> =>
+  isLargeJson(body) ? (await inSlices(jsonSteps(body), signal)).join('') : JSON.stringify(body)
+
 const toPieces = async <Item>(
   page: readonly Item[],
   { caller, toBody }: Pick<ExportOf<Item>, 'caller' | 'toBody'>,
@@ -37,7 +41,7 @@ const toPieces = async <Item>(
   const pieces: string[] = []
   let piece = ''
   for (const item of page) {
-    piece += `${JSON.stringify(toBody(item))}\n`
+    piece += `${await textOf(toBody(item), caller.signal)}\n`
     if (piece.length >= pieceCharsMax) {
       pieces.push(piece)
       piece = ''

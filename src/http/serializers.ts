@@ -1,14 +1,32 @@
 /**
- * How answers are written. The schema of an answer is compiled to a serializer; a problem document is written by
- * `sendProblem` itself, and compiling its schema for each status of each operation would take most of the start.
+ * How answers are written: as JSON, in pieces where they are large, so that nobody waits for megabytes to be written out.
+ * Schemas describe answers and do not write them: what an operation answers with is what its handler says.
  */
-import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
+import { Readable } from 'node:stream'
+import type { FastifyInstance } from 'fastify'
+import { isLargeJson, jsonSteps } from '../shared/json-steps.ts'
+import { inSlices, type Steps } from '../shared/yielding.ts'
 
-type SerializerFactory = ReturnType<typeof SerializerSelector>
+function* bytesOf(value: object): Steps<readonly Buffer[]> {
+  const pieces: Buffer[] = []
+  for (const piece of yield* jsonSteps(value)) {
+    pieces.push(Buffer.from(piece))
+    yield
+  }
+  return pieces
+}
 
-const isProblem = (status: string | undefined): boolean => /^[45]/.test(status ?? '')
-
-export const buildSerializer: SerializerFactory = (...given) => {
-  const compile = SerializerSelector()(...given)
-  return (route) => (isProblem(route.httpStatus) ? JSON.stringify : compile(route))
+export const registerSerializers = (app: FastifyInstance): void => {
+  app.setSerializerCompiler(() => JSON.stringify)
+  app.addHook('preSerialization', async (_request, reply, payload) => {
+    if (typeof payload !== 'object' || payload === null || !isLargeJson(payload)) return payload
+    const pieces = await inSlices(bytesOf(payload))
+    void reply.header(
+      'Content-Length',
+      pieces.reduce((sum, { length }) => sum + length, 0),
+    )
+    // What fastify takes for a text is a stream to the hooks that come after.
+    void reply.serializer((() => Readable.from(pieces)) as unknown as (payload: unknown) => string)
+    return payload
+  })
 }

@@ -46,7 +46,8 @@ export const isExactNumber = (token: string): boolean => {
   if (digits === '') return true
   const size = Math.abs(value)
   if (size === 0 || size === Number.POSITIVE_INFINITY || digits.length > floatDigitsMax) return false
-  return significantDigits(size.toExponential(digits.length - 1)) === digits
+  // Of a float halfway between two numbers of so many digits, `toExponential` takes the larger and a program its neighbour.
+  return [size.toExponential(digits.length - 1), String(size)].some((text) => significantDigits(text) === digits)
 }
 
 /** Behind the string that begins at `start`; the length of the text when it never ends. */

@@ -21,3 +21,6 @@ export const sql = (strings: TemplateStringsArray, ...values: readonly unknown[]
   ...(textOfTemplate.get(strings) ?? compile(strings)),
   values,
 })
+
+/** Numbers as PostgreSQL writes an array, for a value with a cast: the driver takes a pattern to each of a hundred thousand. */
+export const numberArray = (numbers: readonly number[]): string => `{${numbers.join()}}`

@@ -17,6 +17,24 @@ describe('trajectories over HTTP', () => {
       await http().reward('seen', { key: 'default', value: 0.75, parts: { task: 1, penalty: -0.25 } })
     })
 
+    it('ends a page where the steps are large, and goes on with its cursor', async () => {
+      await http().startSession('large')
+      const output = `<think>${'So. '.repeat(260_000)}</think><answer>Yes.</answer>`
+      for (let step = 0; step < 10; step += 1) await http().post('/v1/sessions/large/tool_calls', { output })
+      const orders: unknown[] = []
+      const pages: number[] = []
+      for (let cursor: unknown = ''; typeof cursor === 'string'; ) {
+        const from = cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`
+        const { data } = await http().get(`/v1/sessions/large/trajectory?include=none${from}`)
+        const steps = data.steps as unknown as StepBody[]
+        orders.push(...steps.map(({ order }) => order))
+        pages.push(steps.length)
+        cursor = data.next_cursor
+      }
+      expect(orders).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+      expect(pages).toEqual([9, 1])
+    })
+
     it('gives a turn with all that it saw, said, called and changed', async () => {
       const { statusCode, data } = await http().get('/v1/sessions/seen/trajectory')
       expect(statusCode).toBe(200)

@@ -2,74 +2,20 @@
  * Texts that are hard on whoever reads them: what makes normalisation, backtracking, sets and splitting slow. Each kind is
  * made to a length, so that a test can hold twice as much against half of it.
  */
-
-/** A text of exactly this many characters (code points). */
-type Make = (characters: number) => string
-
-const repeated =
-  (unit: string): Make =>
-  (characters) =>
-    cutTo(unit.repeat(Math.ceil(Math.max(0, characters) / [...unit].length)), characters)
-
-/** By code points, without an array of them all where there is no surrogate. */
-const cutTo = (text: string, characters: number): string =>
-  /[\uD800-\uDFFF]/.test(text) ? [...text].slice(0, characters).join('') : text.slice(0, characters)
-
-const counted =
-  (unitOf: (index: number) => string): Make =>
-  (characters) => {
-    const parts: string[] = []
-    for (let size = 0, index = 0; size < characters; index += 1) {
-      const unit = unitOf(index)
-      parts.push(unit)
-      size += unit.length
-    }
-    return cutTo(parts.join(''), characters)
-  }
-
-const led =
-  (lead: string, unit: string, tail = ''): Make =>
-  (characters) =>
-    cutTo(lead + repeated(unit)(Math.max(0, characters - lead.length - tail.length)), characters - tail.length) + tail
-
-const halves =
-  (lead: string, first: string, second: string): Make =>
-  (characters) => {
-    const half = Math.max(0, Math.floor((characters - lead.length) / 2))
-    return lead + repeated(first)(half) + repeated(second)(half)
-  }
-
-/** Nested JSON that closes: as deep as it fits. */
-const nested =
-  (open: string, inner: string, close: string): Make =>
-  (characters) => {
-    const depth = Math.max(0, Math.floor((characters - inner.length) / (open.length + close.length)))
-    return open.repeat(depth) + inner + close.repeat(depth)
-  }
-
-const letters = 'abcdefghijklmnopqrstuvwxyz'
-
-/** A word of its own for each number, of letters alone. */
-const wordOf = (index: number): string => {
-  let word = ''
-  for (let rest = index; rest >= 0; rest = Math.floor(rest / 26) - 1) word += letters[rest % 26]
-  return word
-}
-
-const nameOf = (index: number): string => {
-  const word = `q${wordOf(index)}`
-  return word.charAt(0).toUpperCase() + word.slice(1)
-}
-
-/** From a fixed seed. */
-const noise = (alphabet: string): Make =>
-  counted((index) => {
-    const hash = Math.imul(index ^ 0x9e3779b9, 0x85ebca6b) >>> 3
-    return alphabet.charAt(hash % alphabet.length)
-  })
-
-const han = (index: number): string => String.fromCodePoint(0x4e00 + ((index * 7919) % 20_000))
-const base64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+import {
+  base64,
+  counted,
+  halves,
+  han,
+  led,
+  letters,
+  type Make,
+  nameOf,
+  nested,
+  noise,
+  repeated,
+  wordOf,
+} from './text-makers.ts'
 
 const makers: Readonly<Record<string, Make>> = {
   'marks of one kind': led('a', '\u0345'),
@@ -112,6 +58,12 @@ const makers: Readonly<Record<string, Make>> = {
   'addresses of mail': counted((index) => `u${index}@e${index}.io `),
   'addresses of the web': counted((index) => `https://e.io/${index}?q=${index}#f `),
   'one address without end': led('https://e.io/', 'a/'),
+  'numbers with signs': counted((index) => `${index},${index}.${index}% `),
+  dates: counted((index) => `20${10 + (index % 80)}-0${1 + (index % 9)}-1${index % 9}T10:00 `),
+  'round brackets in prose': nested('so (', '', ')'),
+  'line breaks of two kinds': repeated('\r\n-'),
+  'blanks of many kinds': repeated('\u00a0\u2003\u3000\t\v'),
+  'closing tags': repeated('</think></tool_call></answer>'),
   'sentences, all different': counted((index) => `Nr ${index} is it. `),
   'sentences of one letter': repeated('A. '),
   'sentences of one word each': counted((index) => `Q${wordOf(index)}! `),

@@ -5,7 +5,8 @@
  */
 import { readFileSync } from 'node:fs'
 
-const nowMs = (): number => {
+/** What this thread has computed so far, in ms; where the system does not count it, the time that has passed. */
+export const computedMs = (): number => {
   try {
     return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
   } catch {
@@ -24,15 +25,15 @@ export type Stop = {
 export const longestStop = async (work: () => unknown): Promise<Stop> => {
   let isDone = false
   let stopMs = 0
-  let lookedMs = nowMs()
+  let lookedMs = computedMs()
   const look = (): void => {
-    const atMs = nowMs()
+    const atMs = computedMs()
     stopMs = Math.max(stopMs, atMs - lookedMs)
     lookedMs = atMs
     if (!isDone) setImmediate(look)
   }
   await new Promise((resolve) => setImmediate(resolve))
-  lookedMs = nowMs()
+  lookedMs = computedMs()
   const startedMs = performance.now()
   setImmediate(look)
   try {

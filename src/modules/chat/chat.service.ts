@@ -3,6 +3,7 @@
  * the request's history is decided when the run holds the session, so that two requests never append the same message.
  */
 import type { Caller } from '../../shared/caller.ts'
+import { inSlices } from '../../shared/yielding.ts'
 import type { ContextService } from '../context/context.service.ts'
 import { ensureMessageFits } from '../context/context-body.ts'
 import type { NewMessage } from '../context/plan-append.ts'
@@ -12,7 +13,7 @@ import type { RunStreams } from '../policy/run-streams.ts'
 import type { RunEvent, RunRequest, RunResult } from '../policy/run-types.ts'
 import type { SessionService } from '../session/session.service.ts'
 import { agentMismatch, modelNotFound } from './chat.errors.ts'
-import { newMessagesOf, seenByClient } from './new-messages.ts'
+import { newMessageSteps, seenByClient } from './new-messages.ts'
 import type { ChatRun } from './read-chat-request.ts'
 
 /** Names the model, whichever it is. */
@@ -90,8 +91,10 @@ export const createChatService = ({ sessions, contexts, policy, streams }: ChatS
     await openSession(caller, request)
     const { sessionId, messages, run } = request
     // Only what is new has to fit: an answer of the model may be longer than what a client may append.
-    const input = async (holder: Caller) =>
-      newMessagesOf(await readKnown(holder, sessionId), messages).map(ensureMessageFits)
+    const input = async (holder: Caller) => {
+      const fresh = newMessageSteps(await readKnown(holder, sessionId), messages)
+      return (await inSlices(fresh, holder.signal)).map(ensureMessageFits)
+    }
     return { ...run, sessionId, input }
   }
 

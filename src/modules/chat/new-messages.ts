@@ -13,8 +13,10 @@
  * System messages stand apart: each text is new once, whatever its place.
  *
  * Invariants: the new messages of a conversation are its last ones, in order; the latest user message is always either
- * new or still unanswered in the session; a whole history or a last part of it is never appended twice.
+ * new or still unanswered in the session; a whole history or a last part of it is never appended twice. Each message that
+ * was sent is compared once with each that is known, in a step of its own, and those that are equal share the outcome.
  */
+import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
 import type { ContextMessage } from '../context/context-types.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
@@ -49,7 +51,7 @@ type Compared = {
   readonly role: NewMessage['role']
   readonly text: string
   readonly textNumber: number
-  readonly callIds: readonly string[]
+  readonly callIds: ReadonlySet<string>
   readonly toolCallId: string | null | undefined
 }
 
@@ -62,15 +64,15 @@ const createComparer = () => {
   }
   return (message: Pick<NewMessage, 'role' | 'content' | 'toolCalls' | 'toolCallId'>): Compared => {
     const text = message.content.trim()
-    const callIds = callsOf(message).map(({ id }) => id)
+    const callIds = new Set(callsOf(message).map(({ id }) => id))
     return { role: message.role, text, textNumber: numberOf(text), callIds, toolCallId: message.toolCallId }
   }
 }
 
 /** A streamed answer may begin with what the model said before it called a tool, so its end decides. */
 const isSameAssistant = (sent: Compared, known: Compared): boolean => {
-  if (sent.callIds.length > 0) return sent.callIds.every((id) => known.callIds.includes(id))
-  if (known.callIds.length > 0 || known.text === '') return false
+  if (sent.callIds.size > 0) return [...sent.callIds].every((id) => known.callIds.has(id))
+  if (known.callIds.size > 0 || known.text === '') return false
   return (
     sent.textNumber === known.textNumber || (sent.text.length > known.text.length && sent.text.endsWith(known.text))
   )
@@ -82,32 +84,46 @@ const isSame = (sent: Compared, known: Compared): boolean => {
   return sent.role === 'tool' ? sent.toolCallId === known.toolCallId : sent.textNumber === known.textNumber
 }
 
-type Conversation = { readonly sent: readonly Compared[]; readonly known: readonly Compared[] }
+/** Of one message that was sent: 1 at each place of what is known where it is the same. */
+type Places = Uint8Array
 
-const isRunOf = ({ sent, known }: Conversation): boolean =>
-  sent.every((message, index) => {
-    const other = known[index]
-    return other !== undefined && isSame(message, other)
+type Conversation = { readonly sent: readonly Places[]; readonly known: readonly Compared[] }
+
+/** The places of each message that was sent. */
+function* placesSteps(sent: readonly Compared[], known: readonly Compared[]): Steps<readonly Places[]> {
+  const byMessage = new Map<string, Places>()
+  return yield* mapSteps(sent, (message) => {
+    const { role, textNumber, callIds, toolCallId } = message
+    const key = JSON.stringify([role, textNumber, [...callIds], toolCallId])
+    const places = byMessage.get(key) ?? Uint8Array.from(known, (other) => (isSame(message, other) ? 1 : 0))
+    byMessage.set(key, places)
+    return places
   })
+}
+
+/** How many of `sent`, from the first on, stand in `known` from `start` on. */
+const commonFrom = ({ sent, known }: Conversation, start: number): number => {
+  let length = 0
+  while (start + length < known.length && sent[length]?.[start + length] === 1) length += 1
+  return length
+}
 
 /** Length of the longest beginning of `sent` that is the end of `known`. */
-const overlapOf = ({ sent, known }: Conversation): number => {
-  for (let length = Math.min(sent.length, known.length); length > 0; length -= 1)
-    if (isRunOf({ sent: sent.slice(0, length), known: known.slice(-length) })) return length
+function* overlapSteps(conversation: Conversation): Steps<number> {
+  const { sent, known } = conversation
+  for (let length = Math.min(sent.length, known.length); length > 0; length -= 1) {
+    if (commonFrom(conversation, known.length - length) === length) return length
+    yield
+  }
   return 0
 }
 
-const commonStartOf = ({ sent, known }: Conversation): number => {
-  const end = sent.findIndex((message, index) => !isRunOf({ sent: [message], known: known.slice(index, index + 1) }))
-  return end === -1 ? sent.length : end
-}
-
 /** How many of `sent` come before the first that is new, when each is looked up behind the one before. */
-const lookedUp = ({ sent, known }: Conversation): number => {
+const lookedUp = ({ sent }: Conversation): number => {
   let next = 0
   let recognised = 0
-  for (const [index, message] of sent.entries()) {
-    const place = known.findIndex((other, at) => at >= next && isSame(message, other))
+  for (const [index, places] of sent.entries()) {
+    const place = places.indexOf(1, next)
     if (place === -1) continue
     next = place + 1
     recognised = index + 1
@@ -115,18 +131,18 @@ const lookedUp = ({ sent, known }: Conversation): number => {
   return recognised
 }
 
-const isAnswered = (question: Compared, known: readonly Compared[]): boolean => {
-  const place = known.findLastIndex((message) => isSame(question, message))
-  return known.slice(place + 1).some(({ role }) => role === 'assistant')
-}
+const isAnswered = (question: Places, known: readonly Compared[]): boolean =>
+  known.slice(question.lastIndexOf(1) + 1).some(({ role }) => role === 'assistant')
 
 /** How many of the last messages that were sent are new. */
-const countNew = (conversation: Conversation): number => {
-  const { sent, known } = conversation
-  const overlap = overlapOf(conversation)
-  const recognised = overlap > 0 && overlap >= commonStartOf(conversation) ? overlap : lookedUp(conversation)
+function* countNew(said: readonly Compared[], known: readonly Compared[]): Steps<number> {
+  const sent = yield* placesSteps(said, known)
+  const conversation = { sent, known }
+  const overlap = yield* overlapSteps(conversation)
+  const recognised = overlap > 0 && overlap >= commonFrom(conversation, 0) ? overlap : lookedUp(conversation)
   const last = sent.at(-1)
-  const isAskedAgain = recognised === sent.length && last?.role === 'user' && isAnswered(last, known)
+  const isQuestion = said.at(-1)?.role === 'user'
+  const isAskedAgain = recognised === sent.length && last !== undefined && isQuestion && isAnswered(last, known)
   return isAskedAgain ? 1 : sent.length - recognised
 }
 
@@ -134,12 +150,15 @@ const isSaying = ({ role, content, toolCalls }: NewMessage): boolean =>
   role !== 'assistant' || content.trim() !== '' || (toolCalls ?? []).length > 0
 
 /** `known`: what the client has seen of the session, in order, with every system message. */
-export const newMessagesOf = (known: readonly KnownMessage[], sent: readonly NewMessage[]): readonly NewMessage[] => {
+export function* newMessageSteps(
+  known: readonly KnownMessage[],
+  sent: readonly NewMessage[],
+): Steps<readonly NewMessage[]> {
   const isSystem = ({ role }: Pick<NewMessage, 'role'>) => role === 'system'
   const compared = createComparer()
   const said = sent.filter((message) => !isSystem(message) && isSaying(message))
   const seen = known.filter((message) => !isSystem(message))
-  const newCount = countNew({ sent: said.map(compared), known: seen.map(compared) })
+  const newCount = yield* countNew(yield* mapSteps(said, compared), yield* mapSteps(seen, compared))
   const rules = new Set(known.filter(isSystem).map(({ content }) => content.trim()))
   const isNewRule = ({ content }: NewMessage): boolean => {
     const isNew = !rules.has(content.trim())
@@ -150,3 +169,7 @@ export const newMessagesOf = (known: readonly KnownMessage[], sent: readonly New
   const fresh = new Set(said.slice(said.length - newCount))
   return sent.filter((message) => (isSystem(message) ? isNewRule(message) : fresh.has(message)))
 }
+
+/** `newMessageSteps` at once. */
+export const newMessagesOf = (known: readonly KnownMessage[], sent: readonly NewMessage[]): readonly NewMessage[] =>
+  atOnce(newMessageSteps(known, sent))

@@ -1,9 +1,9 @@
 /** How a memory's row becomes a point of the index. Pure, so that a rebuilt index equals the one that was lost. */
 import type { IndexPoint, SourcePosition } from '../../ports/vector-index.ts'
-import { inSlices, mapSteps } from '../../shared/yielding.ts'
+import { inSlices, type Steps } from '../../shared/yielding.ts'
 import { facetsOf } from './facets.ts'
 import type { IndexableRow } from './index.repository.ts'
-import { lexicalTextOf, sparseVectorOf } from './lexical.ts'
+import { lexicalTextOf, sparseSteps } from './lexical.ts'
 
 export const encodeVector = (vector: Float32Array): Buffer => {
   const bytes = Buffer.alloc(vector.length * 4)
@@ -44,18 +44,29 @@ export const textOfRow = (row: IndexableRow): string =>
     occurredOffsetMinutes: row.occurred_offset_minutes,
   })
 
-export const indexPointOf = (row: IndexableRow, dense: Float32Array | null): IndexPoint =>
-  pointWith(row, { dense, sparse: sparseVectorOf(textOfRow(row)), facets: facetsOf(row.metadata, row.memory_type) })
-
 export const storedVectorOf = ({ embedding }: IndexableRow): Float32Array | null =>
   embedding === null ? null : decodeVector(embedding)
+
+/** The point of a row; the words of a long text take a while. */
+export function* indexPointSteps(row: IndexableRow, dense: Float32Array | null): Steps<IndexPoint> {
+  const sparse = yield* sparseSteps(textOfRow(row))
+  return pointWith(row, { dense, sparse, facets: facetsOf(row.metadata, row.memory_type) })
+}
+
+function* indexPointsSteps<Row extends IndexableRow>(
+  rows: readonly Row[],
+  vectorOf: (row: Row) => Float32Array | null,
+): Steps<readonly IndexPoint[]> {
+  const points: IndexPoint[] = []
+  for (const row of rows) {
+    points.push(yield* indexPointSteps(row, vectorOf(row)))
+    yield
+  }
+  return points
+}
 
 /** In slices, since a full page of long texts takes seconds. */
 export const indexPointsOf = <Row extends IndexableRow>(
   rows: readonly Row[],
   { vectorOf = storedVectorOf, signal }: { vectorOf?: (row: Row) => Float32Array | null; signal?: AbortSignal } = {},
-): Promise<readonly IndexPoint[]> =>
-  inSlices(
-    mapSteps(rows, (row) => indexPointOf(row, vectorOf(row))),
-    signal,
-  )
+): Promise<readonly IndexPoint[]> => inSlices(indexPointsSteps(rows, vectorOf), signal)

@@ -1,7 +1,8 @@
 /** Tries again, each alone, the memories that could not be indexed and whose time has come. */
+import { inSlices } from '../../shared/yielding.ts'
 import { embedRows } from './embed-rows.ts'
 import { type AgentLease, postponeLease, readClock } from './index-lease.repository.ts'
-import { indexPointOf } from './index-point.ts'
+import { indexPointSteps } from './index-point.ts'
 import { beginPublication, publishVectors, publishWords } from './index-publish.repository.ts'
 import { indexCallMs, type RoundMeans, reasonOf } from './index-round.ts'
 import { isEmbedding, publishedVectorOf } from './index-vectors.ts'
@@ -20,7 +21,7 @@ const retryOne = async (means: RoundMeans, lease: AgentLease, due: DueRetry): Pr
   if (failure !== null && !(await isEmbedding(means))) throw failure
   const [outcome = null] = outcomes
   const vector = outcome instanceof Float32Array ? outcome : null
-  const point = indexPointOf(row, vector)
+  const point = await inSlices(indexPointSteps(row, vector))
   await vectorIndex.upsert(tenantId, spaceId, [point], { signal: createSignal(indexCallMs) })
   const published =
     vector ??

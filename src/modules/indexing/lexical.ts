@@ -13,10 +13,14 @@
 import { stemmer } from 'stemmer'
 import type { SparseVector } from '../../ports/vector-index.ts'
 import { streamSafe } from '../../shared/stream-safe.ts'
+import { atOnce, type Steps } from '../../shared/yielding.ts'
 import { baseFormOf, stopWords } from './stop-words.ts'
+import { termIdOf } from './term-id.ts'
 
 export const analyzedCharactersMax = 32_768
 const termCharactersMax = 64
+/** Between two looks at whether others are to have their turn: well below a millisecond. */
+const formsPerStep = 1_024
 
 /** BM25 (Robertson and Zaragoza, 2009) with the settings that Anserini made customary for short passages. */
 const saturation = 0.9
@@ -42,12 +46,26 @@ const asciiWord = /^[a-z]+$/
  * spaces give each character and each pair of neighbours: pairs stand for words, single characters let a one-character
  * word be found.
  */
-export function analyzeText(text: string): string[] {
+function* analyzeSteps(text: string): Steps<string[]> {
+  const folded = fold(text)
+  yield
   const forms: string[] = []
-  for (const word of fold(text).match(words) ?? []) splitByScript(word, forms)
+  for (const [at, word] of (folded.match(words) ?? []).entries()) {
+    yield* splitByScript(word, forms)
+    if (at % formsPerStep === 0) yield
+  }
+  yield
   const kept = forms.filter((form) => !isStopWord(form))
-  return (kept.length > 0 ? kept : forms).map(stemOf)
+  const terms = kept.length > 0 ? kept : forms
+  for (const [at, form] of terms.entries()) {
+    terms[at] = stemOf(form)
+    if (at % formsPerStep === 0) yield
+  }
+  return terms
 }
+
+/** `analyzeSteps` at once, for texts that are known to be short. */
+export const analyzeText = (text: string): string[] => atOnce(analyzeSteps(text))
 
 function fold(text: string): string {
   // A compatibility character can expand eighteenfold, hence the second cut.
@@ -64,25 +82,27 @@ function fold(text: string): string {
     .replace(digitGroupCommas, '')
 }
 
-function splitByScript(word: string, forms: string[]): void {
+function* splitByScript(word: string, forms: string[]): Steps<void> {
   if (!unspacedRun.test(word)) {
     forms.push(word.slice(0, termCharactersMax))
     return
   }
   for (const run of word.match(runs) ?? []) {
-    if (unspacedRun.test(run)) splitUnspaced(run, forms)
+    if (unspacedRun.test(run)) yield* splitUnspaced(run, forms)
     else forms.push(run.slice(0, termCharactersMax))
   }
 }
 
 /** Slices of the run, since a text has tens of thousands: joined characters would be copied once more to be hashed. */
-function splitUnspaced(run: string, forms: string[]): void {
+function* splitUnspaced(run: string, forms: string[]): Steps<void> {
   for (let at = 0, next = afterCharacter(run, 0); at < run.length; ) {
     const end = afterCharacter(run, next)
     forms.push(run.slice(at, next))
     if (end > next) forms.push(run.slice(at, end))
     at = next
     next = end
+    // By one or by two at a time.
+    if (at % formsPerStep < 2) yield
   }
 }
 
@@ -101,19 +121,6 @@ function isStopWord(form: string): boolean {
 function stemOf(form: string): string {
   return form.charCodeAt(0) < asciiEnd && asciiWord.test(form) ? stemmer(baseFormOf.get(form) ?? form) : form
 }
-
-/** FNV-1a, 32 bits, over the UTF-8 bytes (draft-eastlake-fnv): an unsigned integer. */
-export function termIdOf(term: string): number {
-  const bytes = term.length * bytesPerUnitMax > scratch.length ? new Uint8Array(term.length * bytesPerUnitMax) : scratch
-  const { written } = utf8.encodeInto(term, bytes)
-  let hash = 0x811c9dc5
-  for (let at = 0; at < written; at += 1) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193)
-  return hash >>> 0
-}
-const utf8 = new TextEncoder()
-const bytesPerUnitMax = 3
-/** A text without spaces has tens of thousands of terms: none of them is worth an array of its own. */
-const scratch = new Uint8Array(termCharactersMax * bytesPerUnitMax)
 
 const monthNames = 'January February March April May June July August September October November December'.split(' ')
 
@@ -141,28 +148,41 @@ function termWeight(count: number, length: number): number {
 }
 
 /** The memory's side: tf (k1 + 1) / (tf + k1 (1 - b + b length / reference)) for each distinct term. */
-export function sparseVectorOf(text: string): SparseVector {
-  return sparsePartOf(text, null).vector
+export function* sparseSteps(text: string): Steps<SparseVector> {
+  return (yield* sparsePartSteps(text, null)).vector
 }
 
-/** Of `sparseVectorOf` the terms that are wanted, null for all; and how many terms the text has, each as often as it occurs. */
-export function sparsePartOf(
-  text: string,
-  wanted: ReadonlySet<number> | null,
-): { readonly vector: SparseVector; readonly length: number } {
-  const terms = analyzeText(text)
+/** `sparseSteps` at once. */
+export const sparseVectorOf = (text: string): SparseVector => atOnce(sparseSteps(text))
+
+export type SparsePart = { readonly vector: SparseVector; readonly length: number }
+
+/** Of `sparseSteps` the terms that are wanted, null for all; and how many terms the text has, each as often as it occurs. */
+export function* sparsePartSteps(text: string, wanted: ReadonlySet<number> | null): Steps<SparsePart> {
+  const terms = yield* analyzeSteps(text)
   const counts = new Map<number, number>()
-  for (const term of terms) {
+  for (const [at, term] of terms.entries()) {
     const termId = termIdOf(term)
     if (wanted?.has(termId) !== false) counts.set(termId, (counts.get(termId) ?? 0) + 1)
+    if (at % formsPerStep === 0) yield
   }
-  return { vector: vectorOf(counts, (count) => termWeight(count, terms.length)), length: terms.length }
+  const vector = yield* vectorSteps(counts, (count) => termWeight(count, terms.length))
+  return { vector, length: terms.length }
 }
 
 /** Distinct ids of the text's terms: what the counts are to be looked up for before a query's vector can be built. */
-export function termIdsOf(text: string): number[] {
-  return [...new Set(analyzeText(text).map(termIdOf))]
+export function* termIdSteps(text: string): Steps<number[]> {
+  const terms = yield* analyzeSteps(text)
+  const ids = new Set<number>()
+  for (const [at, term] of terms.entries()) {
+    ids.add(termIdOf(term))
+    if (at % formsPerStep === 0) yield
+  }
+  return [...ids]
 }
+
+/** `termIdSteps` at once. */
+export const termIdsOf = (text: string): number[] => atOnce(termIdSteps(text))
 
 /** How often terms occur in one agent's memories; never counted over more than one agent. */
 export type TermStatistics = {
@@ -174,16 +194,30 @@ export type TermStatistics = {
  * The query's side: ln(1 + (N - df + 0.5) / (df + 0.5)) for each of its `termIdsOf`, always positive. A term that no counted
  * memory has keeps its weight, since a memory too new to be counted may have it.
  */
-export function queryVectorOf(termIds: readonly number[], statistics: TermStatistics): SparseVector {
-  const frequencies = new Map(termIds.map((termId) => [termId, Math.max(0, statistics.documentFrequencyOf(termId))]))
-  return vectorOf(frequencies, (frequency) => {
+export function* queryVectorSteps(termIds: readonly number[], statistics: TermStatistics): Steps<SparseVector> {
+  const frequencies = new Map<number, number>()
+  for (const [at, termId] of termIds.entries()) {
+    frequencies.set(termId, Math.max(0, statistics.documentFrequencyOf(termId)))
+    if (at % formsPerStep === 0) yield
+  }
+  return yield* vectorSteps(frequencies, (frequency) => {
     const absent = Math.max(0, statistics.documentCount - frequency)
     return Math.log(1 + (absent + 0.5) / (frequency + 0.5))
   })
 }
 
-function vectorOf(numbersById: ReadonlyMap<number, number>, weigh: (value: number) => number): SparseVector {
+/** `queryVectorSteps` at once. */
+export const queryVectorOf = (termIds: readonly number[], statistics: TermStatistics): SparseVector =>
+  atOnce(queryVectorSteps(termIds, statistics))
+
+function* vectorSteps(numbersById: ReadonlyMap<number, number>, weigh: (value: number) => number): Steps<SparseVector> {
   // Sorted as numbers and not by a function, which tens of thousands of ids would call a million times.
   const indices = Array.from(Uint32Array.from(numbersById.keys()).sort())
-  return { indices, values: indices.map((id) => Math.fround(weigh(numbersById.get(id) ?? 0))) }
+  yield
+  const values: number[] = []
+  for (const id of indices) {
+    values.push(Math.fround(weigh(numbersById.get(id) ?? 0)))
+    if (values.length % formsPerStep === 0) yield
+  }
+  return { indices, values }
 }

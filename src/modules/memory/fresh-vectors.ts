@@ -6,11 +6,12 @@
  */
 import type { Database } from '../../ports/database.ts'
 import type { Embedder } from '../../ports/embedder.ts'
-import type { IndexPoint } from '../../ports/vector-index.ts'
+import type { IndexPoint, SparseVector } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
+import { facetsOf } from '../indexing/facets.ts'
 import { type IndexableRow, readUnembedded } from '../indexing/index.repository.ts'
-import { indexPointOf } from '../indexing/index-point.ts'
+import { pointWith } from '../indexing/index-point.ts'
 import { createPatience } from './patience.ts'
 import type { SearchAgent } from './search.repository.ts'
 
@@ -19,6 +20,8 @@ const charactersMax = 16_384
 /** A character is four bytes at most. */
 const bytesMax = 4 * charactersMax
 const waitMaxMs = 1_000
+/** Words are found without these points. */
+const noWords: SparseVector = { indices: [], values: [] }
 
 const charactersOf = (rows: readonly IndexableRow[]): number => rows.reduce((sum, row) => sum + row.content.length, 0)
 
@@ -50,8 +53,12 @@ export const createReadFreshVectors = ({
     const onVector = (position: number, vector: Float32Array): void => {
       vectors[position] = vector
     }
-    const pointsOf = () =>
-      rows.flatMap((row, at) => (vectors[at] === undefined ? [] : [indexPointOf(row, vectors[at] ?? null)]))
+    const pointsOf = (): readonly IndexPoint[] =>
+      rows.flatMap((row, at) => {
+        const dense = vectors[at]
+        const facets = facetsOf(row.metadata, row.memory_type)
+        return dense === undefined ? [] : [pointWith(row, { dense, sparse: noWords, facets })]
+      })
     const deadline = AbortSignal.timeout(patience.waitMs(caller.tenantId))
     const signal = AbortSignal.any([caller.signal, deadline])
     const texts = rows.map((row) => row.content)

@@ -12,11 +12,12 @@ import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
 import { isAppError } from '../../shared/errors.ts'
 import type { Metadata } from '../../shared/metadata.ts'
+import { inSlices, type Steps } from '../../shared/yielding.ts'
 import { facetsOf, typeFacetOf } from '../indexing/facets.ts'
-import { queryVectorOf, termIdsOf } from '../indexing/lexical.ts'
+import { queryVectorSteps, termIdSteps } from '../indexing/lexical.ts'
 import { createFindSimilar, type FindSimilar } from './find-similar.ts'
 import { createReadFreshVectors } from './fresh-vectors.ts'
-import { countTerms, layOver, type Overlay } from './overlay.ts'
+import { type Overlay, overlaidSteps, termCountSteps } from './overlay.ts'
 import { hybridHitsPerKind, type RankingMode, rankMemories } from './ranking.ts'
 import { createReadBest, type SearchResult } from './read-best.ts'
 import { createReadOverlay } from './read-overlay.ts'
@@ -64,6 +65,23 @@ type Prepared = {
   readonly degraded: Set<Degraded>
 }
 
+/** The words of a query, weighed by the memories that are indexed and those that are not yet. */
+function* wordSteps({
+  termIds,
+  statistics: { frequencies, documentCount },
+  points,
+}: {
+  termIds: readonly number[]
+  statistics: { readonly frequencies: ReadonlyMap<number, number>; readonly documentCount: number }
+  points: Overlay['points']
+}): Steps<SparseVector> {
+  const fresh = yield* termCountSteps({ points }, termIds)
+  return yield* queryVectorSteps(termIds, {
+    documentCount: documentCount + points.length,
+    documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + (fresh.get(termId) ?? 0),
+  })
+}
+
 export const createMemorySearch = (options: MemorySearchOptions): MemorySearch => {
   const { database, vectorIndex, fallbackIndex, embedder, clock } = options
   const readBest = createReadBest(options)
@@ -103,7 +121,7 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
 
   const prepare = async (caller: Caller, request: SearchRequest): Promise<Prepared | null> => {
     const degraded = new Set<Degraded>()
-    const termIds = request.mode === 'semantic' ? [] : termIdsOf(request.query)
+    const termIds = request.mode === 'semantic' ? [] : await inSlices(termIdSteps(request.query), caller.signal)
     const embedding = request.mode === 'keyword' ? null : embedQuery(caller, request.query, degraded)
     embedding?.catch(() => undefined)
     const read = await database.transact(
@@ -118,14 +136,11 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
     meaning.catch(() => undefined)
     const changed = await readOverlay(caller, target, { termIds, metadataFilter: request.metadataFilter })
     if (!changed.isWhole) degraded.add('index_lag')
-    const fresh = countTerms(changed, termIds)
+    const statistics = { frequencies, documentCount: agent.documentCount }
     const sparse =
       request.mode === 'semantic'
         ? null
-        : queryVectorOf(termIds, {
-            documentCount: agent.documentCount + changed.points.length,
-            documentFrequencyOf: (termId) => (frequencies.get(termId) ?? 0) + fresh.of(termId),
-          })
+        : await inSlices(wordSteps({ termIds, statistics, points: changed.points }), caller.signal)
     const typeFacets = request.memoryType === null ? [] : [typeFacetOf(request.memoryType)]
     const facets = [...facetsOf(request.metadataFilter, null), ...typeFacets]
     const filter = { facets, nowMs: clock.nowMs() }
@@ -157,7 +172,8 @@ export const createMemorySearch = (options: MemorySearchOptions): MemorySearch =
       let limit = Math.max(hybridHitsPerKind, request.topK)
       for (let round = 1; ; round += 1) {
         const answer = await askIndex(caller, prepared, limit)
-        const ranked = rankMemories(mode, layOver(answer, prepared.overlay, { ...prepared, limit })).filter(
+        const overlaid = await inSlices(overlaidSteps(answer, prepared.overlay, { ...prepared, limit }), caller.signal)
+        const ranked = rankMemories(mode, overlaid).filter(
           ({ score }) => request.minScore === null || score >= request.minScore,
         )
         const results = await readBest(caller, { ...request, ranked })

@@ -4,6 +4,7 @@
  * them, so a search sees every acknowledged write (M4).
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
+import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
 
 export type Overlay = {
   /** Memories that the index does not hold, or holds as they no longer are. */
@@ -39,21 +40,22 @@ const passes = (point: IndexPoint, filter: IndexFilter): boolean =>
 const byScore = (one: IndexHit, other: IndexHit): number =>
   other.score - one.score || (one.memoryId < other.memoryId ? -1 : 1)
 
-/** In how many memories of the overlay each of the terms stands. */
-export const countTerms = (
+/** In how many memories of the overlay each of the terms stands; a term that is not there: in none. */
+export function* termCountSteps(
   { points }: Pick<Overlay, 'points'>,
   termIds: readonly number[],
-): { readonly of: (termId: number) => number } => {
-  const counts = new Map(termIds.map((termId) => [termId, 0]))
-  for (const { sparse } of points)
-    for (const termId of sparse.indices) {
-      const count = counts.get(termId)
-      if (count !== undefined) counts.set(termId, count + 1)
-    }
-  return { of: (termId) => counts.get(termId) ?? 0 }
+): Steps<ReadonlyMap<number, number>> {
+  const wanted = new Set(termIds)
+  const counts = new Map<number, number>()
+  for (const { sparse } of points) {
+    for (const termId of sparse.indices) if (wanted.has(termId)) counts.set(termId, (counts.get(termId) ?? 0) + 1)
+    yield
+  }
+  return counts
 }
 
-export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer => {
+/** A step for each memory that is laid over. */
+export function* overlaidSteps(answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): Steps<IndexAnswer> {
   if (overlay.points.length === 0 && overlay.outdatedIds.size === 0 && overlay.embedded.length === 0) return answer
   const { dense, sparse, filter, limit } = query
   const points = overlay.points.filter((point) => passes(point, filter))
@@ -62,11 +64,20 @@ export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQu
   const merge = (hits: readonly IndexHit[], fresh: readonly IndexHit[]): readonly IndexHit[] =>
     [...hits.filter((hit) => !overlay.outdatedIds.has(hit.memoryId)), ...fresh].sort(byScore).slice(0, limit)
   const weights = new Map(sparse?.indices.map((index, at) => [index, sparse.values[at] ?? 0]))
-  const nearest = [...points, ...embedded].flatMap((point) =>
+  yield
+  const nearest = yield* mapSteps([...points, ...embedded], (point) =>
     point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : [],
   )
-  const wordiest = points
-    .map((point) => hitOf(point, sparseDot(weights, point.sparse)))
-    .filter(({ score }) => score > 0)
-  return { dense: merge(answer.dense, nearest), sparse: merge(answer.sparse, wordiest) }
+  const wordiest = yield* mapSteps(points, (point) => hitOf(point, sparseDot(weights, point.sparse)))
+  return {
+    dense: merge(answer.dense, nearest.flat()),
+    sparse: merge(
+      answer.sparse,
+      wordiest.filter(({ score }) => score > 0),
+    ),
+  }
 }
+
+/** `overlaidSteps` at once. */
+export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer =>
+  atOnce(overlaidSteps(answer, overlay, query))

@@ -4,14 +4,14 @@
  * memory only that is made which this search looks at: the query's terms, and the facets of its filter.
  */
 import type { Database } from '../../ports/database.ts'
-import type { IndexPoint, SparseVector } from '../../ports/vector-index.ts'
+import type { IndexPoint } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Metadata } from '../../shared/metadata.ts'
 import { inSlices, type Steps } from '../../shared/yielding.ts'
 import { facetsOf } from '../indexing/facets.ts'
 import type { IndexableRow } from '../indexing/index.repository.ts'
 import { pointWith, storedVectorOf, textOfRow } from '../indexing/index-point.ts'
-import { sparsePartOf } from '../indexing/lexical.ts'
+import { type SparsePart, sparsePartSteps } from '../indexing/lexical.ts'
 import { emptyOverlay, type Overlay } from './overlay.ts'
 import { readNewestChanged, readRemovedSince, type SearchAgent } from './search.repository.ts'
 
@@ -29,7 +29,7 @@ type Target = { readonly agentId: string; readonly agent: SearchAgent }
 
 export type OverlayRead = Pick<Overlay, 'points' | 'outdatedIds'> & { readonly isWhole: boolean }
 
-const noTerms: SparseVector = { indices: [], values: [] }
+const noPart: SparsePart = { vector: { indices: [], values: [] }, length: 0 }
 
 const picked = (metadata: Metadata, keys: readonly string[]): Metadata =>
   Object.fromEntries(keys.filter((key) => Object.hasOwn(metadata, key)).map((key) => [key, metadata[key]]))
@@ -45,7 +45,7 @@ export function* overlaySteps(
   let termsLeft = overlayBounds.termsMax
   for (const row of rows) {
     if (termsLeft <= 0) break
-    const read = wanted.size === 0 ? { vector: noTerms, length: 0 } : sparsePartOf(textOfRow(row), wanted)
+    const read = wanted.size === 0 ? noPart : yield* sparsePartSteps(textOfRow(row), wanted)
     termsLeft -= read.length
     const dense = storedVectorOf(row)
     const facets = facetsOf(picked(row.metadata, keys), row.memory_type)

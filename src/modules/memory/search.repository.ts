@@ -1,6 +1,6 @@
 /** What a search reads from PostgreSQL beside the index. */
 import type { TenantTransaction } from '../../ports/database.ts'
-import { sql } from '../../shared/sql.ts'
+import { numberArray, sql } from '../../shared/sql.ts'
 import type { IndexableRow } from '../indexing/index.repository.ts'
 
 export type SearchAgent = {
@@ -57,7 +57,7 @@ export const readSearchStart = async (
     select space_id, document_count, revision, indexed_revision, embedded_revision, null as duplicate_threshold, (
         select json_object_agg(term_id, agent_term.document_count) from agent_term
         where agent_term.tenant_id = ${tx.tenantId} and agent_term.agent_id = ${agentId}
-          and term_id = any(${termIds}::bigint[]) and agent_term.document_count > 0
+          and term_id = any(${numberArray(termIds)}::bigint[]) and agent_term.document_count > 0
       ) as frequencies
     from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId}`)
   const [row] = rows

@@ -46,7 +46,6 @@ type Cursor = {
   members: number
 }
 
-const plainText = { '"': /[^"\\]*/y, "'": /[^'\\]*/y } as const
 const numberToken = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y
 const hasLeadingZero = /^-?0\d/
 const wordToken = /[A-Za-z]+/y
@@ -81,19 +80,25 @@ const expectNext = (cursor: Cursor, character: string): void => {
   cursor.at += 1
 }
 
+const [tab, newline, carriageReturn, backslash] = [0x09, 0x0a, 0x0d, 0x5c]
+
+/** The place of the quote that ends the string which begins at `start`. */
+const endOfString = (cursor: Cursor, start: number, quote: number): number => {
+  const { text } = cursor
+  for (let at = start; at < text.length; at += 1) {
+    const code = text.charCodeAt(at)
+    if (code === quote) return at
+    // A backslash, and what it escapes.
+    if (code === backslash) at += 1
+    else if (code === newline || code === carriageReturn || code === tab) cursor.notes.add('loose_json')
+  }
+  throw openString
+}
+
 const readString = (cursor: Cursor, quote: '"' | "'"): string => {
   if (quote === "'") cursor.notes.add('loose_json')
-  cursor.at += 1
-  const start = cursor.at
-  for (;;) {
-    const plain = take(cursor, plainText[quote])
-    if (/[\n\r\t]/.test(plain)) cursor.notes.add('loose_json')
-    const stop = cursor.text[cursor.at]
-    if (stop === quote) break
-    // A backslash, and what it escapes.
-    cursor.at += 2
-    if (stop === undefined || cursor.at > cursor.text.length) throw openString
-  }
+  const start = cursor.at + 1
+  cursor.at = endOfString(cursor, start, quote.charCodeAt(0))
   const { text, notes } = decodeString(cursor.text.slice(start, cursor.at))
   for (const note of notes) cursor.notes.add(note)
   cursor.at += 1

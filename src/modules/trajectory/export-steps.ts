@@ -13,6 +13,8 @@ import { listCalls, listSteps, listTrajectorySessions } from './trajectory.repos
 import type { Reward, StoredStep, TrajectoryFilter, TrajectorySession } from './trajectory-types.ts'
 
 export const exportPageSteps = 20
+/** Of a page of steps, which ends earlier where a prompt is long. */
+export const stepsPageBytesMax = 8 * 1024 * 1024
 const sessionsPage = 200
 
 export type ExportRequest = {
@@ -45,11 +47,11 @@ export const createStepExport = ({ database }: { database: Database }) => {
     database.read(
       caller.tenantId,
       async (tx) => {
-        const limit = exportPageSteps + 1
-        const read = await listSteps(tx, { sessionId, after, limit, withTokens: true, onlyGenerated: true })
-        const steps = read.slice(0, exportPageSteps)
+        const page = { sessionId, after, limit: exportPageSteps, bytesMax: stepsPageBytesMax }
+        const parts = { withTokens: true, withPrompts: false, onlyGenerated: true }
+        const { steps, hasMore } = await listSteps(tx, { ...page, ...parts })
         const calls = await listCalls(tx, { sessionId, stepIds: steps.map(({ stepId }) => stepId) })
-        return { steps, calls, rewards: await listRewards(tx, [sessionId]), hasMore: read.length > steps.length }
+        return { steps, calls, rewards: await listRewards(tx, [sessionId]), hasMore }
       },
       caller,
     )

@@ -1,6 +1,6 @@
 /** Steps are the events that trajectories are made of: what was said, what was called, what it changed. */
 import type { TenantTransaction } from '../../ports/database.ts'
-import { sql } from '../../shared/sql.ts'
+import { numberArray, sql } from '../../shared/sql.ts'
 
 export type StepDoor = 'http' | 'tool_calls' | 'mcp' | 'policy'
 
@@ -64,6 +64,7 @@ export type OpenedStep =
 export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<OpenedStep> => {
   const { generation } = step
   const json = (value: unknown) => (value === null || value === undefined ? null : JSON.stringify(value))
+  const numbers = (values: readonly number[] | null | undefined) => (values ? numberArray(values) : null)
   const [row] = await tx.query<{ existing: number | null; opened: number | null }>(sql`
     with existing as (
       select step_order from step
@@ -81,8 +82,8 @@ export const openStep = async (tx: TenantTransaction, step: NewStep): Promise<Op
         ${JSON.stringify(step.violations)}::jsonb, ${step.contextVersion}, ${step.contextVersionAfter},
         ${generation?.runId}, ${generation?.turn}::integer, ${generation?.model}, ${generation?.modelVersion}::bigint,
         ${generation?.promptVersion}, ${json(generation?.situation)}::json, ${generation?.promptMessageIds}::text[],
-        ${json(generation?.clientTools)}::json, ${generation?.promptTokenIds}::integer[], ${generation?.output},
-        ${generation?.tokenIds}::integer[], ${generation?.logprobs}::double precision[], ${generation?.finishReason},
+        ${json(generation?.clientTools)}::json, ${numbers(generation?.promptTokenIds)}::integer[], ${generation?.output},
+        ${numbers(generation?.tokenIds)}::integer[], ${numbers(generation?.logprobs)}::double precision[], ${generation?.finishReason},
         ${json(generation?.sampling)}::jsonb, ${json(generation?.usage)}::jsonb
       from turn returning step_order
     )

@@ -62,23 +62,55 @@ const toStep = (row: StepRow): StoredStep => ({
   generation: row.model === null ? null : toGeneration(row, row.model),
 })
 
-/** The steps of a session in order, from after `after`; tokens are read where they are asked for. */
+export type StepsRequest = {
+  readonly sessionId: string
+  readonly after: number
+  readonly limit: number
+  /** Of the steps with their calls, and with tokens and the messages of prompts where those are asked for. */
+  readonly bytesMax: number
+  readonly withTokens: boolean
+  readonly withPrompts: boolean
+  readonly onlyGenerated: boolean
+}
+
+/**
+ * The steps of a session in order, from after `after`: up to `limit`, and no more than `bytesMax` together but the last.
+ * Says whether there are more. Tokens are read where they are asked for.
+ */
 export const listSteps = async (
   tx: TenantTransaction,
-  page: { sessionId: string; after: number; limit: number; withTokens: boolean; onlyGenerated: boolean },
-): Promise<readonly StoredStep[]> => {
-  const rows = await tx.query<StepRow>(sql`
-    select step_id, step_order, door, think, answer, violations, context_version_before, context_version_after,
+  { sessionId, withTokens, ...page }: StepsRequest,
+): Promise<{ readonly steps: readonly StoredStep[]; readonly hasMore: boolean }> => {
+  const rows = await tx.query<StepRow & { readonly found: number }>(sql`
+    with page as (
+      select step_order, count(*) over () as found, row_number() over (order by step_order) as place,
+        sum(bytes) over (order by step_order) - bytes as bytes_before
+      from (
+        select step_order, step.bytes
+          - case when ${withTokens} then 0
+              else 4 * coalesce(cardinality(prompt_token_ids), 0) + 12 * coalesce(cardinality(token_ids), 0) end
+          + (select coalesce(sum(tool_call.bytes), 0) from tool_call where tool_call.tenant_id = step.tenant_id
+              and tool_call.session_id = step.session_id and tool_call.step_id = step.step_id)
+          + case when ${page.withPrompts} then (select coalesce(sum(message.bytes), 0) from message
+              where message.tenant_id = step.tenant_id and message.session_id = step.session_id
+                and message.message_id = any(prompt_message_ids)) else 0 end as bytes
+        from step
+        where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and step_order > ${page.after}
+          and (model is not null or not ${page.onlyGenerated})
+        order by step_order limit ${page.limit}::bigint + 1
+      ) as read
+    )
+    select step_id, step.step_order, door, think, answer, violations, context_version_before, context_version_after,
       created_at, run_id, turn, model, model_version, prompt_version, situation, prompt_message_ids, client_tools, output,
       finish_reason, sampling, usage,
-      case when ${page.withTokens} then prompt_token_ids end as prompt_token_ids,
-      case when ${page.withTokens} then token_ids end as token_ids,
-      case when ${page.withTokens} then logprobs end as logprobs
-    from step
-    where tenant_id = ${tx.tenantId} and session_id = ${page.sessionId} and step_order > ${page.after}
-      and (model is not null or not ${page.onlyGenerated})
-    order by step_order limit ${page.limit}`)
-  return rows.map(toStep)
+      case when ${withTokens} then prompt_token_ids end as prompt_token_ids,
+      case when ${withTokens} then token_ids end as token_ids,
+      case when ${withTokens} then logprobs end as logprobs, page.found
+    from page
+    join step on step.tenant_id = ${tx.tenantId} and step.session_id = ${sessionId} and step.step_order = page.step_order
+    where page.place <= ${page.limit}::bigint and (page.place = 1 or page.bytes_before < ${page.bytesMax}::bigint)
+    order by step.step_order`)
+  return { steps: rows.map(toStep), hasMore: (rows[0]?.found ?? 0) > rows.length }
 }
 
 /** The calls of several steps, by step. */

@@ -14,7 +14,7 @@ import { findSession } from '../session/session.repository.ts'
 import { ensureReachable } from '../session/session-access.ts'
 import type { RunUnit } from '../session/units.ts'
 import { editsOfCalls } from './edits-of-calls.ts'
-import { createStepExport } from './export-steps.ts'
+import { createStepExport, stepsPageBytesMax } from './export-steps.ts'
 import { listRewards, listRewardsWithHistory } from './reward.repository.ts'
 import { createRewardAttachment } from './reward.ts'
 import { listCalls, listSteps, listTrajectorySessions, readTotals } from './trajectory.repository.ts'
@@ -123,11 +123,12 @@ export const createTrajectoryService = (options: TrajectoryServiceOptions) => {
         caller.tenantId,
         async (tx) => {
           const { agentId, status, createdAt } = ensureReachable(caller, await findSession(tx, sessionId))
-          const page = { sessionId, after, limit: limit + 1, withTokens: parts.tokens, onlyGenerated: false }
-          const read = await listSteps(tx, page)
-          const steps = await complete(tx, { sessionId, steps: read.slice(0, limit) }, parts)
+          const page = { sessionId, after, limit, bytesMax: stepsPageBytesMax }
+          const wanted = { withTokens: parts.tokens, withPrompts: parts.messages, onlyGenerated: false }
+          const { steps: read, hasMore } = await listSteps(tx, { ...page, ...wanted })
+          const steps = await complete(tx, { sessionId, steps: read }, parts)
           const last = steps.at(-1)
-          const nextCursor = read.length > limit && last !== undefined ? encodeCursor(list, [last.stepOrder]) : null
+          const nextCursor = hasMore && last !== undefined ? encodeCursor(list, [last.stepOrder]) : null
           const rewards = await listRewardsWithHistory(tx, sessionId)
           return { sessionId, agentId, status, createdAt, rewards, steps, nextCursor }
         },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { IndexableRow } from '../../../src/modules/indexing/index.repository.ts'
-import { indexPointOf } from '../../../src/modules/indexing/index-point.ts'
+import { indexPointSteps } from '../../../src/modules/indexing/index-point.ts'
+import { atOnce } from '../../../src/shared/yielding.ts'
 
 const makeRow = (changes: Partial<IndexableRow>): IndexableRow => ({
   memory_id: 'mem_00000000000000000000000000000001',
@@ -19,7 +20,7 @@ const makeRow = (changes: Partial<IndexableRow>): IndexableRow => ({
   ...changes,
 })
 
-const sourceOf = (content: string) => indexPointOf(makeRow({ content }), null).source
+const sourceOf = (content: string) => atOnce(indexPointSteps(makeRow({ content }), null)).source
 
 describe('the source of a point', () => {
   it('says that the piece asks when a question ends it, a quote or a bracketed note after it aside', () => {
@@ -40,7 +41,9 @@ describe('the source of a point', () => {
   })
 
   it('is absent where the memory has none, whatever the memory asks', () => {
-    expect(indexPointOf(makeRow({ content: 'Why?', source_id: null, source_position: null }), null).source).toBeNull()
+    expect(
+      atOnce(indexPointSteps(makeRow({ content: 'Why?', source_id: null, source_position: null }), null)).source,
+    ).toBeNull()
   })
 
   it('comes to an end on a text that is all marks and brackets', () => {

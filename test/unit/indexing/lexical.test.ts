@@ -6,9 +6,9 @@ import {
   lexicalTextOf,
   queryVectorOf,
   sparseVectorOf,
-  termIdOf,
   termIdsOf,
 } from '../../../src/modules/indexing/lexical.ts'
+import { termIdOf } from '../../../src/modules/indexing/term-id.ts'
 import type { SparseVector } from '../../../src/ports/vector-index.ts'
 
 const statistics = (documentCount: number, frequencies: Readonly<Record<string, number>> = {}) => {
@@ -109,6 +109,21 @@ describe('termIdOf', () => {
     expect(termIdOf('')).toBe(0x811c9dc5)
     expect(termIdOf('a')).toBe(0xe40c292c)
     expect(termIdOf('foobar')).toBe(0xbf9cf968)
+  })
+
+  it('hashes the bytes of UTF-8, with U+FFFD for half of a surrogate pair', () => {
+    const hashOf = (text: string) =>
+      new TextEncoder().encode(text).reduce((hash, byte) => Math.imul(hash ^ byte, 0x01000193), 0x811c9dc5) >>> 0
+    const units = fc.array(fc.integer({ max: 0xffff, min: 0 }).map((unit) => String.fromCharCode(unit)))
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      units.map((each) => each.join('')),
+    )
+    fc.assert(
+      fc.property(text, (term) => {
+        expect(termIdOf(term)).toBe(hashOf(term))
+      }),
+    )
   })
 })
 

@@ -2,8 +2,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { searchExactly } from '../../../src/drivers/vector-index/exact-search.ts'
 import { createExactSpace } from '../../../src/drivers/vector-index/exact-space.ts'
-import { countTerms, emptyOverlay, layOver } from '../../../src/modules/memory/overlay.ts'
+import { emptyOverlay, layOver, termCountSteps } from '../../../src/modules/memory/overlay.ts'
 import type { IndexAnswer } from '../../../src/ports/vector-index.ts'
+import { atOnce } from '../../../src/shared/yielding.ts'
 import {
   dimensions,
   everything,
@@ -86,6 +87,6 @@ describe('what was written after the index', () => {
 
 it('a term is counted once for each new memory that has it', () => {
   const points = [makePoint(1, { sparse: sparseOf({ 4: 2, 5: 1 }) }), makePoint(2, { sparse: sparseOf({ 4: 1 }) })]
-  const counts = countTerms({ points }, [4, 6])
-  expect([4, 5, 6].map(counts.of)).toEqual([2, 0, 0])
+  const counts = atOnce(termCountSteps({ points }, [4, 6]))
+  expect([...counts]).toEqual([[4, 2]])
 })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { IndexableRow } from '../../../src/modules/indexing/index.repository.ts'
-import { indexPointOf } from '../../../src/modules/indexing/index-point.ts'
+import { indexPointSteps } from '../../../src/modules/indexing/index-point.ts'
 import { termIdsOf } from '../../../src/modules/indexing/lexical.ts'
 import { overlayBounds, overlaySteps } from '../../../src/modules/memory/read-overlay.ts'
 import { atOnce } from '../../../src/shared/yielding.ts'
@@ -26,7 +26,7 @@ describe('what a search reads of memories that the index does not hold yet', () 
     })
     const termIds = termIdsOf('tea in Porto, May')
     const [point] = atOnce(overlaySteps([row], { termIds, metadataFilter: {} }))
-    const { indices, values } = indexPointOf(row, null).sparse
+    const { indices, values } = atOnce(indexPointSteps(row, null)).sparse
     const wanted = indices.flatMap((id, at) => (termIds.includes(id) ? [[id, values[at]]] : []))
     expect(wanted).toHaveLength(3)
     expect(point?.sparse.indices.map((id, at) => [id, point.sparse.values[at]])).toEqual(wanted)
@@ -35,9 +35,11 @@ describe('what a search reads of memories that the index does not hold yet', () 
   it('M9: has the facets that the filter asks for', () => {
     const row = rowOf('one', 'tea', { metadata: { topic: 'drinks', other: 1 }, memory_type: 'fact' })
     const [point] = atOnce(overlaySteps([row], { termIds: [], metadataFilter: { topic: 'drinks', absent: 1 } }))
-    const whole = indexPointOf(row, null).facets
+    const whole = atOnce(indexPointSteps(row, null)).facets
     expect(point?.facets.every((facet) => whole.includes(facet))).toBe(true)
-    expect(point?.facets).toContain(indexPointOf(rowOf('two', 'x', { metadata: { topic: 'drinks' } }), null).facets[0])
+    expect(point?.facets).toContain(
+      atOnce(indexPointSteps(rowOf('two', 'x', { metadata: { topic: 'drinks' } }), null)).facets[0],
+    )
   })
 
   it('stops when the terms are too many, and keeps what came first', () => {

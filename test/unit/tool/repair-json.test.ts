@@ -55,6 +55,25 @@ describe('readLooseJson', () => {
     expect(read(text)).toContain(expected)
   })
 
+  it.each([
+    ['"a\\n    b"', 'a\n    b'],
+    ["'a\\\\     b'", 'a\\     b'],
+    ['"\\d\u3000\u3000\u3000\\n"', '\\d\u3000\u3000\u3000\n'],
+  ])('keeps white space of any length beside an escape: %j', (text, expected) => {
+    expect(value(text)).toBe(expected)
+  })
+
+  it('reads a long string with escapes as a short one', () => {
+    const piece = fc.constantFrom('\\n', '\\"', '\\\\', '\\d', '\\u0041', '\\u00', ' ', '   ', 'a', '\\ ', '\\/')
+    const long = 'x'.repeat(2_000)
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+        const short = value(`"${pieces.join('')} "`)
+        expect(value(`"${pieces.join('')} ${long}"`)).toBe(`${short}${long}`)
+      }),
+    )
+  })
+
   it('never reads a valid string in another way', () => {
     expect(read('"C:\\\\Users\\\\new, C:\\new\\table \\\\d"')).toEqual(['C:\\Users\\new, C:\new\table \\d'])
     expect(read('"\\frac \\u0041\\b"')).toEqual(['\frac A\b'])
