@@ -4,48 +4,13 @@ import { ensureValidPath, unsupportedMediaType } from '../../http/http-errors.ts
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems } from '../../http/route-schemas.ts'
-import type { Caller } from '../../shared/caller.ts'
-import { type AppError, isAppError } from '../../shared/errors.ts'
+import { systemClock } from '../../shared/clock.ts'
 import { refTo } from '../../shared/schema.ts'
-import { type ImportedLine, readImportedLines } from './import-lines.ts'
-import type { ImportResult } from './import-progress.ts'
-import { importBrokeOff } from './memory.errors.ts'
+import { readImportedLines } from './import-lines.ts'
 import { agentParams } from './memory.routes.ts'
 import { toMemoryBody } from './memory-body.ts'
 import type { MemoryTransfer } from './memory-transfer.service.ts'
-
-const linesBetweenLooks = 500
-
-/**
- * The lines of an import while its key is good and its client sends. When either ends, what has come is stored all the
- * same; `ensureWhole` then says how far that was.
- */
-const watchLines = (lines: AsyncIterable<ImportedLine>, caller: Caller) => {
-  let ended: { readonly by: AppError; readonly line: number } | null = null
-  async function* watched(): AsyncGenerator<ImportedLine> {
-    let count = 0
-    let line = 0
-    try {
-      for await (const read of lines) {
-        if (count % linesBetweenLooks === 0) await caller.ensureLive?.()
-        count += 1
-        line = read.line
-        yield read
-      }
-    } catch (error) {
-      if (!isAppError(error, 'request.too_slow') && !isAppError(error, 'auth.invalid_key')) throw error
-      ended = { by: error, line }
-    }
-  }
-  return {
-    lines: watched(),
-    /** @throws AppError `memory.import_broke_off` (503), `request.too_slow` (408), `auth.invalid_key` (401) */
-    ensureWhole: ({ created }: Pick<ImportResult, 'created'>): void => {
-      if (ended === null) return
-      throw created === 0 ? ended.by : importBrokeOff({ created, line: ended.line }, ended.by)
-    },
-  }
-}
+import { watchLines } from './watch-lines.ts'
 
 export const registerMemoryTransferRoutes = (
   app: App,
@@ -94,7 +59,7 @@ export const registerMemoryTransferRoutes = (
       ensureValidPath(request)
       if (!isStreamedBody(request.body)) throw unsupportedMediaType()
       const caller = callerOf(request)
-      const { lines, ensureWhole } = watchLines(readImportedLines(request.body), caller)
+      const { lines, ensureWhole } = watchLines(readImportedLines(request.body), { caller, clock: systemClock })
       const result = await transfer.importAll(caller, request.params.agent_id, lines)
       ensureWhole(result)
       return {
