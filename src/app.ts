@@ -19,7 +19,7 @@ import { openAiErrorOf, problemBodyOf } from './http/problem.ts'
 import { type RequestLife, type RequestLifeOptions, registerRequestLife } from './http/request-life.ts'
 import { type App, metricsAccess, publicAccess } from './http/route.ts'
 import { problemSchema } from './http/route-schemas.ts'
-import { buildSerializer } from './http/serializers.ts'
+import { buildSerializer, createValidatorCompiler } from './http/schema-compilers.ts'
 import { createOriginCheck } from './mcp/origin.ts'
 import { registerMcpRoutes } from './mcp/routes.ts'
 import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
@@ -115,7 +115,6 @@ const createInstance = (
       return typeof given === 'string' && requestIdPattern.test(given) ? given : createId('req')
     },
     schemaController: { compilersFactory: { buildSerializer } },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: false } },
     frameworkErrors: (error, request, reply) => {
       void sendProblem(error, request, reply as unknown as FastifyReply)
     },
@@ -198,6 +197,7 @@ const createServer = (options: AppOptions): { readonly app: App; readonly connec
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   const { app, connections } = createServer(options)
   const clock = systemClock
+  app.setValidatorCompiler(createValidatorCompiler(app))
   registerProblems(app)
   registerHooks(app, connections)
   registerOddRequests(app)

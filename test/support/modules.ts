@@ -3,7 +3,6 @@ import pino from 'pino'
 import { composeModules, type Modules } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
-import { createQdrantIndex } from '../../src/drivers/vector-index/qdrant-index.ts'
 import type { Settings } from '../../src/module-settings.ts'
 import { createSpaceReader } from '../../src/modules/indexing/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
@@ -83,7 +82,7 @@ export type ModuleOverrides = {
 
 const indexTimeoutMs = 5_000
 
-const openIndexes = (
+const openIndexes = async (
   qdrantUrl: string | undefined,
   { database, embedder, clock }: { database: Database; embedder: FakeEmbedder; clock: TestClock },
 ) => {
@@ -97,6 +96,7 @@ const openIndexes = (
     clock,
   })
   if (qdrantUrl === undefined) return { exact, vectorIndex: exact, fallbackIndex: null }
+  const { createQdrantIndex } = await import('../../src/drivers/vector-index/qdrant-index.ts')
   const vectorIndex = createQdrantIndex({
     ...{ url: qdrantUrl, apiKey: null, collectionPrefix: 'agemem', model, dimensions, clock },
     ...{ timeoutMs: indexTimeoutMs, writeTimeoutMs: indexTimeoutMs, logger: pino({ level: 'silent' }) },
@@ -117,7 +117,7 @@ export const createTestModules = async ({
   const test = databaseUrl === undefined ? await createTestDatabase() : { url: databaseUrl, drop: async () => {} }
   const database = wrapDatabase(connect(test.url, { poolMax }))
   const clock = createTestClock()
-  const { exact, fallbackIndex, ...index } = openIndexes(qdrantUrl, { database, embedder, clock })
+  const { exact, fallbackIndex, ...index } = await openIndexes(qdrantUrl, { database, embedder, clock })
   const vectorIndex = wrapIndex(index.vectorIndex)
   const modules = composeModules(
     {

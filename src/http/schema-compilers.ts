@@ -1,0 +1,44 @@
+/**
+ * How schemas become code: each is compiled when it is first used, since compiling all of them would take most of the
+ * start. A problem document is written by `sendProblem` itself, so its schemas are never compiled.
+ */
+import AjvCompiler from '@fastify/ajv-compiler'
+import { SerializerSelector } from '@fastify/fast-json-stringify-compiler'
+import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify'
+import type { App } from './route.ts'
+
+type SerializerFactory = ReturnType<typeof SerializerSelector>
+
+const onFirstUse = <T>(make: () => T): (() => T) => {
+  let made: { readonly value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
+}
+
+const isProblem = (status: string | undefined): boolean => /^[45]/.test(status ?? '')
+
+export const buildSerializer: SerializerFactory = (...given) => {
+  const compile = SerializerSelector()(...given)
+  return (route) => {
+    if (isProblem(route.httpStatus)) return JSON.stringify
+    const serializer = onFirstUse(() => compile(route))
+    return (answer) => serializer()(answer)
+  }
+}
+
+/** What is sent is taken as it is. */
+const ajvOptions = {
+  customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: false },
+}
+
+/** What does not validate is `{ error }` with what was found, the form in which Fastify takes it from any validator. */
+export const createValidatorCompiler = (app: Pick<App, 'getSchemas'>): FastifySchemaCompiler<unknown> => {
+  const compiler = onFirstUse(() => AjvCompiler()(app.getSchemas() as Record<string, object>, ajvOptions))
+  return (route) => {
+    const validator = onFirstUse(() => compiler()(route as Parameters<ReturnType<typeof compiler>>[0]))
+    return (value: unknown) =>
+      validator()(value) === true || { error: validator().errors as FastifySchemaValidationError[] }
+  }
+}
