@@ -1,4 +1,5 @@
 /** The modules over a real database and either index, with an embedder that needs no model. */
+import { setMaxListeners } from 'node:events'
 import pino from 'pino'
 import { composeModules, type Modules } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
@@ -145,13 +146,16 @@ export const createTestModules = async ({
     makeCaller: async (overrides = {}) => {
       const tenantId = createId('ten')
       await insertTenant(database, tenantId)
+      const { signal } = new AbortController()
+      // One caller stands for many requests at once, each of which waits on a signal of its own elsewhere.
+      setMaxListeners(0, signal)
       return {
         tenantId,
         actor: createId('key'),
         scopes: tenantScopes,
         agentIds: null,
         requestId: createId('req'),
-        signal: new AbortController().signal,
+        signal,
         idempotency: null,
         ...overrides,
       }
