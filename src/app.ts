@@ -21,6 +21,7 @@ import { type RequestLife, type RequestLifeOptions, registerRequestLife } from '
 import { type App, metricsAccess, publicAccess } from './http/route.ts'
 import { problemSchema } from './http/route-schemas.ts'
 import { registerSerializers } from './http/serializers.ts'
+import { createValidatorCompiler } from './http/validators.ts'
 import { createOriginCheck } from './mcp/origin.ts'
 import { registerMcpRoutes } from './mcp/routes.ts'
 import { registerAgentRoutes } from './modules/agent/agent.routes.ts'
@@ -115,7 +116,6 @@ const createInstance = (
       const given = headers['x-request-id']
       return typeof given === 'string' && requestIdPattern.test(given) ? given : createId('req')
     },
-    ajv: { customOptions: { removeAdditional: false, coerceTypes: false, allErrors: false, useDefaults: false } },
     frameworkErrors: (error, request, reply) => {
       void sendProblem(error, request, reply as unknown as FastifyReply)
     },
@@ -199,6 +199,7 @@ const createServer = (options: AppOptions): { readonly app: App; readonly connec
 export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   const { app, connections } = createServer(options)
   const clock = systemClock
+  app.setValidatorCompiler(createValidatorCompiler(app))
   registerProblems(app)
   registerHooks(app, connections)
   registerOddRequests(app)

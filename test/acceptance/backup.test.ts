@@ -1,6 +1,6 @@
 /** The commands of docs/operations.md, as they stand there, on servers set up as docs/deployment.md says. */
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -36,7 +36,7 @@ const services: TestService[] = []
 const runCommands = (commands: string, { env }: SystemCluster) =>
   execute('bash', ['-euo', 'pipefail', '-c', commands.replaceAll('scripts/', join(root, 'scripts/'))], {
     cwd: folder,
-    env: { ...env, ...passwords },
+    env: { AGEMEM_DATA_DIR: join(folder, 'embedded'), ...env, ...passwords },
   })
 
 const openCluster = async (name: string): Promise<SystemCluster> => {
@@ -45,11 +45,11 @@ const openCluster = async (name: string): Promise<SystemCluster> => {
   return cluster
 }
 
-const openService = async ({ urlOf }: SystemCluster): Promise<TestService> => {
+const openService = async ({ urlOf }: SystemCluster, owner = 'agemem_owner'): Promise<TestService> => {
   const service = await startTestService({
     env: {
       AGEMEM_DATABASE_URL: urlOf('agemem_service'),
-      AGEMEM_DATABASE_OWNER_URL: urlOf('agemem_owner'),
+      AGEMEM_DATABASE_OWNER_URL: urlOf(owner),
       AGEMEM_DATABASE_BACKGROUND_URL: urlOf('agemem_worker'),
     },
     embedder: createFakeEmbedder(),
@@ -63,7 +63,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'agemem-backup-'))
   await execute('chmod', ['755', folder])
   await initCluster(programs, join(folder, 'one'))
-  await copyCluster(join(folder, 'one'), join(folder, 'two'))
+  for (const name of ['two', 'embedded', 'own']) await copyCluster(join(folder, 'one'), join(folder, name))
 }, 120_000)
 afterAll(async () => {
   for (const service of services) await service.close().catch(() => undefined)
@@ -111,5 +111,29 @@ describe('a backup that is made and restored by the commands of the documentatio
       .poll(async () => (await admin.query(`select count(*)::integer as left from memory`)).rows[0])
       .toEqual({ left: 0 })
     await admin.end()
+  }, 120_000)
+})
+
+describe('a move from the embedded database by the commands of the documentation', () => {
+  it('M1, T4: brings every memory to a server where nothing belongs to a superuser', async () => {
+    const embedded = await openCluster('embedded')
+    const setUp = `psql --username=postgres --dbname=postgres --command='create role agemem superuser login' \
+      --command='create role agemem_service login' --command='create role agemem_worker login' \
+      --command='create database agemem owner agemem'`
+    await runCommands(setUp, embedded)
+    await symlink(join(folder, 'embedded/data'), join(folder, 'embedded/postgres'))
+    await writeFile(join(folder, 'embedded/data/agemem-password'), 'any')
+    const before = await openService(embedded, 'agemem')
+    const content = 'The spare key is at Mia’s.'
+    expect((await call(before, '/v1/agents/a/memories', { body: { content } })).status).toBe(201)
+    await runCommands(await readCommands('operations.md', 'Dump it'), embedded)
+    await before.close()
+
+    const own = await openCluster('own')
+    await runCommands(await readCommands('operations.md', 'Restore it there'), own)
+    const after = { ...(await openService(own)), key: before.key }
+    expect((await fetch(`${after.url}/health/ready`)).status).toBe(200)
+    const found = await (await call(after, '/v1/agents/a/memories/search', { body: { query: 'spare key' } })).json()
+    expect(JSON.stringify(found)).toContain(content)
   }, 120_000)
 })

@@ -64,7 +64,7 @@ describe.each(['exact', 'qdrant'])('kill -9 over the %s index', (driver) => {
     expect(contents.filter((content) => deleted.has(content))).toEqual([])
     const consistency = async () => (await call({ ...second, key: operatorKey }, '/v1/admin/consistency')).json()
     await expect
-      .poll(consistency, { timeout: 60_000, interval: 500 })
+      .poll(consistency, { timeout: 60_000, interval: 100 })
       .toMatchObject({ consistent: true, agents_behind: 0, memories_checked: stored.length })
     second.child.kill('SIGTERM')
     expect(await endOf(second.child)).toBe(0)

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmod,
+  cp,
   mkdir,
   mkdtemp,
   readdir,
@@ -55,6 +56,12 @@ const start = async (dataDir: string, signal?: AbortSignal): Promise<EmbeddedPos
   const postgres = await startEmbeddedPostgres({ dataDir, logger, signal })
   started.push(postgres)
   return postgres
+}
+
+/** A cluster as the shared one is when it is stopped: copied in less time than one is made. */
+const copyShared = async (dataDir: string): Promise<void> => {
+  await (await start(shared)).stop()
+  await cp(join(shared, 'postgres'), join(dataDir, 'postgres'), { recursive: true })
 }
 
 type OwnerLine = { url: string; pid: number; code?: string; detail?: string }
@@ -302,14 +309,14 @@ describe('what an earlier start left', () => {
   })
 
   it('a damaged cluster is left alone and the error says what to do', async () => {
-    await (await start(folder)).stop()
+    await copyShared(folder)
     await rm(join(folder, 'postgres/global/pg_control'))
     await expect(start(folder)).rejects.toMatchObject({ ...failure, detail: expect.stringContaining('backup') })
     expect(await exists(join(folder, 'postgres/agemem-password'))).toBe(true)
   })
 
   it('a cluster of another major version is left alone and the error names both', async () => {
-    await (await start(folder)).stop()
+    await copyShared(folder)
     await writeFile(join(folder, 'postgres/PG_VERSION'), '17\n')
     await expect(start(folder)).rejects.toMatchObject({ ...failure, detail: expect.stringMatching(/17 .* 18/) })
   })

@@ -1,15 +1,11 @@
 import pino from 'pino'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createBundledEmbedder } from '../../src/drivers/embedder/bundled-embedder.ts'
-import { withEmbeddingCache } from '../../src/drivers/embedder/embedding-cache.ts'
 import { describeEmbedderContract } from './embedder.suite.ts'
 
 const logger = pino({ level: 'silent' })
 
 describeEmbedderContract('the bundled embedder', async () => createBundledEmbedder({ logger }))
-describeEmbedderContract('a cached embedder', async () =>
-  withEmbeddingCache(createBundledEmbedder({ logger }), { maxBytes: 1_000_000 }),
-)
 
 describe('the bundled embedder', () => {
   const embedder = createBundledEmbedder({ logger })

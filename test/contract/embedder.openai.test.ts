@@ -1,5 +1,6 @@
 import pino from 'pino'
 import { afterAll, beforeAll } from 'vitest'
+import { withEmbeddingCache } from '../../src/drivers/embedder/embedding-cache.ts'
 import { createOpenAiEmbedder } from '../../src/drivers/embedder/openai-embedder.ts'
 import { type EmbeddingServer, startEmbeddingServer } from '../support/embedding-server.ts'
 import { describeEmbedderContract } from './embedder.suite.ts'
@@ -12,9 +13,10 @@ beforeAll(async () => {
 })
 afterAll(() => server.close())
 
-describeEmbedderContract('the OpenAI-compatible embedder', () =>
-  createOpenAiEmbedder({ url: server.url, model: server.model, apiKey: 'secret-key', logger }),
-)
+const open = () => createOpenAiEmbedder({ url: server.url, model: server.model, apiKey: 'secret-key', logger })
+
+describeEmbedderContract('the OpenAI-compatible embedder', open)
+describeEmbedderContract('a cached embedder', async () => withEmbeddingCache(await open(), { maxBytes: 1_000_000 }))
 
 /** EMBEDDER_URL runs the same suite against a real server; EMBEDDER_MODEL and EMBEDDER_INPUT_TYPE say how to ask it. */
 const { EMBEDDER_URL: url, EMBEDDER_MODEL: model = 'default', EMBEDDER_INPUT_TYPE } = process.env

@@ -178,7 +178,7 @@ describe('the policy over HTTP', () => {
   it('ends at its deadline with what was done so far', async () => {
     app().server.reply(calling({ name: 'Add_memory', arguments: { content: 'Kept.' } }))
     app().server.reply(() => new Promise(() => {}))
-    expect(runOf(await run({ input: 'Hello', deadline_ms: 4_000 }))).toMatchObject({
+    expect(runOf(await run({ input: 'Hello', deadline_ms: 2_000 }))).toMatchObject({
       answer: null,
       finish_reason: 'deadline',
       steps: [{ calls: [{ name: 'Add_memory', status: 'ok' }] }],

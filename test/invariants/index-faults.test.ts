@@ -35,7 +35,7 @@ const caughtUp = () =>
         const { data } = await app.request(app.operatorKey, { method: 'GET', url: '/v1/admin/consistency' })
         return data
       },
-      { timeout: 20_000, interval: 200 },
+      { timeout: 20_000 },
     )
     .toMatchObject(clean)
 

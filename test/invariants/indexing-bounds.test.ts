@@ -35,7 +35,7 @@ describe('texts that hang the embedder', () => {
 
   it('A5: hold up neither another tenant nor the other texts of their own agent, and are tried again', async () => {
     modules.embedder.hangsOn = 'quagmire'
-    const hanging = Array.from({ length: 10 }, (_, at) => `quagmire ${at}`)
+    const hanging = Array.from({ length: 5 }, (_, at) => `quagmire ${at}`)
     const ids = await addTo(modules, caller, { agentId: 'a', contents: ['The lighthouse is white', ...hanging] })
     const other = await modules.makeCaller()
     modules.indexer.start()
@@ -43,11 +43,11 @@ describe('texts that hang the embedder', () => {
     await addTo(modules, other, { agentId: 'a', contents: ['The harbour is old'] })
     await expect.poll(() => lagOf(other), { timeout: 5_000, interval: 50 }).toBe(0)
     expect(await lagOf(caller)).toBeGreaterThan(0)
-    await expect.poll(() => lagOf(caller), { timeout: 25_000, interval: 200 }).toBe(0)
+    await expect.poll(() => lagOf(caller), { timeout: 25_000, interval: 50 }).toBe(0)
     expect(await stateOf(ids[0] ?? '')).toBe('indexed')
     expect(await stateOf(ids[1] ?? '')).toBe('pending')
     const answer = await searchIn(modules, caller, { agentId: 'a', query: 'quagmire', mode: 'keyword' })
-    expect(contentsOf(answer)).toHaveLength(10)
+    expect(contentsOf(answer)).toHaveLength(5)
     await modules.indexer.stop()
   })
 
@@ -127,7 +127,7 @@ describe('more than a round takes', () => {
     await open({ wrapIndex: refusesWhere((ids) => ids.length > 40) })
     await addTo(modules, caller, { agentId: 'a', contents: Array.from({ length: 100 }, (_, at) => `Fact number${at}`) })
     modules.indexer.start()
-    await expect.poll(() => lagOf(caller), { timeout: 25_000, interval: 200 }).toBe(0)
+    await expect.poll(() => lagOf(caller), { timeout: 25_000, interval: 50 }).toBe(0)
     await modules.indexer.stop()
     expect((await modules.reconciler.check()).consistent).toBe(true)
   })
@@ -139,7 +139,7 @@ describe('more than a round takes', () => {
     const ids = await addTo(modules, caller, { agentId: 'a', contents })
     bad = ids[1] ?? null
     modules.indexer.start()
-    await expect.poll(() => lagOf(caller), { timeout: 25_000, interval: 200 }).toBe(0)
+    await expect.poll(() => lagOf(caller), { timeout: 25_000, interval: 50 }).toBe(0)
     await modules.indexer.stop()
     expect(await Promise.all(ids.map(stateOf))).toEqual(['indexed', 'pending', 'indexed'])
     bad = null

@@ -1,9 +1,10 @@
 /** Quotas and what is counted for them, over two compositions of the service on one database, as two processes are. */
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { storedKinds } from '../../src/modules/tenant/tenant-types.ts'
 import type { Caller } from '../../src/shared/caller.ts'
-import { createTestModules, type TestModules } from '../support/modules.ts'
+import type { TestModules } from '../support/modules.ts'
+import { createTestModules } from '../support/modules.ts'
+import { openTwoProcesses, type TwoProcesses } from '../support/two-processes.ts'
 
 /** The table of each kind that usage tells. */
 const tables: Readonly<Record<(typeof storedKinds)[number], string>> = {
@@ -19,20 +20,11 @@ const tables: Readonly<Record<(typeof storedKinds)[number], string>> = {
 }
 
 describe('quotas over two processes', () => {
-  let one: TestModules
-  let two: TestModules
-  let database: pg.Pool
-
+  let { one, two, database, close } = {} as TwoProcesses
   beforeAll(async () => {
-    one = await createTestModules()
-    two = await createTestModules({ databaseUrl: one.url })
-    database = new pg.Pool({ connectionString: one.url })
+    ;({ one, two, database, close } = await openTwoProcesses())
   })
-  afterAll(async () => {
-    await database?.end()
-    await two?.close()
-    await one?.close()
-  })
+  afterAll(() => close?.())
 
   const makeLimited = async (limits: { memories?: number; bytes?: number }): Promise<Caller> => {
     const caller = await one.makeCaller()

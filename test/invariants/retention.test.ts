@@ -1,24 +1,14 @@
 /** What a tenant wants kept for a time only is removed by maintenance, and nothing else. */
-import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Caller } from '../../src/shared/caller.ts'
-import { createTestModules, type TestModules } from '../support/modules.ts'
+import { openTwoProcesses, type TwoProcesses } from '../support/two-processes.ts'
 
 describe('retention', () => {
-  let one: TestModules
-  let two: TestModules
-  let database: pg.Pool
-
+  let { one, two, database, close } = {} as TwoProcesses
   beforeAll(async () => {
-    one = await createTestModules()
-    two = await createTestModules({ databaseUrl: one.url })
-    database = new pg.Pool({ connectionString: one.url })
+    ;({ one, two, database, close } = await openTwoProcesses())
   })
-  afterAll(async () => {
-    await database?.end()
-    await two?.close()
-    await one?.close()
-  })
+  afterAll(() => close?.())
 
   const makeRetaining = async (retention: object): Promise<Caller> => {
     const caller = await one.makeCaller()

@@ -6,7 +6,7 @@ import { createMetrics } from '../../src/http/metrics.ts'
 import { createOperatorSecret, hashOf } from '../../src/modules/tenant/key-secret.ts'
 import { noQuotas } from '../../src/modules/tenant/tenant-types.ts'
 import { type Scope, tenantScopes } from '../../src/shared/caller.ts'
-import { createConformance } from './conformance.ts'
+import { type Conformance, createConformance } from './conformance.ts'
 import { createTestModules, type ModuleOverrides, type TestModules } from './modules.ts'
 
 export type Answer = LightMyRequestResponse & { readonly data: Record<string, never> & Record<string, unknown> }
@@ -29,6 +29,9 @@ export type TestApp = {
 }
 
 export type TestAppOverrides = ModuleOverrides & { readonly app?: Partial<AppOptions> }
+
+/** The reference is the same for every app, and costly to make. */
+let conformance: Conformance | undefined
 
 export const createTestApp = async ({ app: options, ...overrides }: TestAppOverrides = {}): Promise<TestApp> => {
   const modules = await createTestModules(overrides)
@@ -67,7 +70,8 @@ export const createTestApp = async ({ app: options, ...overrides }: TestAppOverr
     ...options,
   })
   await app.ready()
-  const ensureConforms = createConformance(app.swagger())
+  conformance ??= createConformance(app.swagger())
+  const ensureConforms = conformance
   const action = { actor: 'operator', requestId: 'req_test' }
 
   return {

@@ -1,9 +1,9 @@
 /** The modules over a real database and either index, with an embedder that needs no model. */
+import { setMaxListeners } from 'node:events'
 import pino from 'pino'
 import { composeModules, type Modules } from '../../src/compose.ts'
 import { createEstimatingTokenizer } from '../../src/drivers/tokenizer/estimating-tokenizer.ts'
 import { createExactIndex } from '../../src/drivers/vector-index/exact-index.ts'
-import { createQdrantIndex } from '../../src/drivers/vector-index/qdrant-index.ts'
 import type { Settings } from '../../src/module-settings.ts'
 import { createSpaceReader } from '../../src/modules/indexing/space-reader.ts'
 import type { Database } from '../../src/ports/database.ts'
@@ -84,7 +84,7 @@ export type ModuleOverrides = {
 
 const indexTimeoutMs = 5_000
 
-const openIndexes = (
+const openIndexes = async (
   qdrantUrl: string | undefined,
   { database, embedder, clock }: { database: Database; embedder: FakeEmbedder; clock: TestClock },
 ) => {
@@ -98,6 +98,7 @@ const openIndexes = (
     clock,
   })
   if (qdrantUrl === undefined) return { exact, vectorIndex: exact, fallbackIndex: null }
+  const { createQdrantIndex } = await import('../../src/drivers/vector-index/qdrant-index.ts')
   const vectorIndex = createQdrantIndex({
     ...{ url: qdrantUrl, apiKey: null, collectionPrefix: 'agemem', model, dimensions, clock },
     ...{ timeoutMs: indexTimeoutMs, writeTimeoutMs: indexTimeoutMs, logger: pino({ level: 'silent' }) },
@@ -118,7 +119,7 @@ export const createTestModules = async ({
   const test = databaseUrl === undefined ? await createTestDatabase() : { url: databaseUrl, drop: async () => {} }
   const database = wrapDatabase(connect(test.url, { poolMax }))
   const clock = createTestClock()
-  const { exact, fallbackIndex, ...index } = openIndexes(qdrantUrl, { database, embedder, clock })
+  const { exact, fallbackIndex, ...index } = await openIndexes(qdrantUrl, { database, embedder, clock })
   const vectorIndex = wrapIndex(index.vectorIndex)
   const modules = composeModules(
     {
@@ -146,13 +147,16 @@ export const createTestModules = async ({
     makeCaller: async (overrides = {}) => {
       const tenantId = createId('ten')
       await insertTenant(database, tenantId)
+      const { signal } = new AbortController()
+      // One caller stands for many requests at once, each of which waits on a signal of its own elsewhere.
+      setMaxListeners(0, signal)
       return {
         tenantId,
         actor: createId('key'),
         scopes: tenantScopes,
         agentIds: null,
         requestId: createId('req'),
-        signal: new AbortController().signal,
+        signal,
         idempotency: null,
         ...overrides,
       }

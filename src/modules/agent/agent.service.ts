@@ -10,7 +10,9 @@ import type { Agent, AgentDefaults, Erasure } from './agent-types.ts'
 import {
   addRemoved,
   completeErasure,
+  type EraseBounds,
   eraseAgentRows,
+  eraseBoundsUsual,
   eraseSessions,
   findErasure,
   insertErasure,
@@ -31,6 +33,7 @@ export type AgentServiceOptions = {
   ) => Promise<number>
   /** Empties what this process keeps of texts outside the stores. */
   readonly forgetTexts: (tenantId: string) => void
+  readonly eraseBounds?: EraseBounds
 }
 
 /** Of an agent that has more than these, so much is removed at a time, so that no deadline throws all of it away. */
@@ -40,6 +43,7 @@ export type AgentService = ReturnType<typeof createAgentService>
 
 export const createAgentService = (options: AgentServiceOptions) => {
   const { database, vectorIndex, createId, indexTimeoutMs, removeMemories, forgetTexts } = options
+  const { eraseBounds = eraseBoundsUsual } = options
 
   /**
    * Empties the erased space in the index and closes the receipt. The database has forgotten the agent already, so
@@ -70,7 +74,9 @@ export const createAgentService = (options: AgentServiceOptions) => {
     if (has === null) return null
     const isLarge = has.memories > batch.memories || has.sessions > batch.sessions
     const sessionIds = await lockSessions(tx, { agentId, limit: isLarge ? batch.sessions : null })
-    const sessions = addRemoved(before, await eraseSessions(tx, { agentId, sessionIds }))
+    const erased = await eraseSessions(tx, { agentId, sessionIds, ...eraseBounds })
+    const sessions = addRemoved(before, erased.removed)
+    if (erased.hasMore) return { removed: sessions }
     const memories = isLarge ? await removeMemories(tx, { agentId, limit: batch.memories }) : 0
     if (memories > 0 || (isLarge && sessionIds.length > 0))
       return { removed: addRemoved(sessions, [{ store: 'memories', removed: memories }]) }

@@ -61,34 +61,71 @@ export const lockSessions = async (
   return rows.map((row) => row.session_id)
 }
 
-const deleteOfSessions = async (tx: TenantTransaction, sessionIds: readonly string[]): Promise<RemovedRows> => {
-  const [counts] = await tx.query<Record<string, number>>(sql`
-    with gone_message as (
-      delete from message where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+/** What one transaction removes of sessions: rows of all stores together, and their bytes, the last row's not counted. */
+export type EraseBounds = { readonly rowsMax: number; readonly bytesMax: number }
+
+export const eraseBoundsUsual: EraseBounds = { rowsMax: 10_000, bytesMax: 16 * 1024 * 1024 }
+
+/** A part of what hangs on sessions, whose rows are locked, so that no row moves meanwhile. */
+const deleteOfSessions = async (
+  tx: TenantTransaction,
+  { sessionIds, rowsMax, bytesMax }: EraseBounds & { readonly sessionIds: readonly string[] },
+): Promise<{ readonly removed: RemovedRows; readonly hasMore: boolean }> => {
+  const [row] = await tx.query<{ more: boolean } & Record<string, number>>(sql`
+    with found as materialized (
+      (select 'message' as store, ctid as place, bytes from message
+        where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) limit ${rowsMax} + 1)
+      union all (select 'context_edit', ctid, bytes from context_edit
+        where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) limit ${rowsMax} + 1)
+      union all (select 'step', ctid, bytes from step
+        where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) limit ${rowsMax} + 1)
+      union all (select 'tool_call', ctid, bytes from tool_call
+        where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) limit ${rowsMax} + 1)
+      union all (select 'reward', ctid, bytes from reward
+        where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) limit ${rowsMax} + 1)
+    ), part as materialized (
+      select store, place from (
+        select store, place, bytes, sum(bytes) over (rows unbounded preceding) as through from found
+      ) as counted
+      where through - bytes < ${bytesMax}::bigint limit ${rowsMax}
+    ), gone_message as (
+      delete from message using part where tenant_id = ${tx.tenantId} and store = 'message' and ctid = place returning 1
     ), gone_edit as (
-      delete from context_edit where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+      delete from context_edit using part
+      where tenant_id = ${tx.tenantId} and store = 'context_edit' and ctid = place returning 1
     ), gone_step as (
-      delete from step where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+      delete from step using part where tenant_id = ${tx.tenantId} and store = 'step' and ctid = place returning 1
     ), gone_call as (
-      delete from tool_call where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+      delete from tool_call using part
+      where tenant_id = ${tx.tenantId} and store = 'tool_call' and ctid = place returning 1
     ), gone_reward as (
-      delete from reward where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
+      delete from reward using part where tenant_id = ${tx.tenantId} and store = 'reward' and ctid = place returning 1
     )
     select (select count(*) from gone_message) as messages, (select count(*) from gone_edit) as context_edits,
       (select count(*) from gone_step) as steps, (select count(*) from gone_call) as tool_calls,
-      (select count(*) from gone_reward) as rewards`)
-  return storesOf(counts ?? {})
+      (select count(*) from gone_reward) as rewards,
+      (select count(*) from found) > (select count(*) from part) as more`)
+  const { more = false, ...counts } = row ?? {}
+  return { removed: storesOf(counts as Record<string, number>), hasMore: more }
 }
 
 /**
- * Removes sessions, whose rows are locked, with all that hangs on them. What hangs on them goes first: what it took is
- * counted for the agent that the session names.
+ * Removes sessions, whose rows are locked, with all that hangs on them, or a part of it. What hangs on them goes first:
+ * what it took is counted for the agent that the session names. While `hasMore`, the sessions are there for the next
+ * call alone, and nobody reads them.
  */
 export const eraseSessions = async (
   tx: TenantTransaction,
-  { agentId, sessionIds }: { agentId: string; sessionIds: readonly string[] },
-): Promise<RemovedRows> => {
-  const removed = await deleteOfSessions(tx, sessionIds)
+  { agentId, ...request }: EraseBounds & { readonly agentId: string; readonly sessionIds: readonly string[] },
+): Promise<{ readonly removed: RemovedRows; readonly hasMore: boolean }> => {
+  const { removed, hasMore } = await deleteOfSessions(tx, request)
+  const { sessionIds } = request
+  if (hasMore) {
+    await tx.query(sql`
+      update session set erasing = true
+      where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) and not erasing`)
+    return { removed, hasMore }
+  }
   const rows = await tx.query(sql`
     with gone as (
       delete from session where tenant_id = ${tx.tenantId} and session_id = any(${sessionIds}::text[]) returning 1
@@ -97,7 +134,7 @@ export const eraseSessions = async (
       where tenant_id = ${tx.tenantId} and agent_id = ${agentId}
     )
     select 1 from gone`)
-  return [{ store: 'sessions', removed: rows.length }, ...removed]
+  return { removed: [{ store: 'sessions', removed: rows.length }, ...removed], hasMore }
 }
 
 /** Removes the agent's row and all that hangs on it but its sessions. Writers wait for this and then find nothing. */

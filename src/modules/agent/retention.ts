@@ -7,7 +7,7 @@
 import type { Database, TenantTransaction } from '../../ports/database.ts'
 import { purgeAnswers } from '../idempotency/idempotency.repository.ts'
 import type { Retention } from '../tenant/tenant-types.ts'
-import { eraseSessions, lockAgent } from './erasure.repository.ts'
+import { eraseBoundsUsual, eraseSessions, lockAgent } from './erasure.repository.ts'
 import {
   findIdleSessions,
   lockIdleSessions,
@@ -30,14 +30,19 @@ export const createRetention = ({ database }: { readonly database: Database }) =
     const idle = await database.transact(tenantId, (tx) => findIdleSessions(tx, { days, limit: sessionsAtOnce }))
     const agentIds = [...new Set(idle.map((row) => row.agent_id))].sort()
     let purged = 0
-    for (const agentId of agentIds)
-      purged += await database.transact(tenantId, async (tx) => {
-        if ((await lockAgent(tx, agentId)) === null) return 0
-        const found = idle.filter((row) => row.agent_id === agentId).map((row) => row.session_id)
-        const sessionIds = await lockIdleSessions(tx, { agentId, sessionIds: found, days })
-        await eraseSessions(tx, { agentId, sessionIds })
-        return sessionIds.length
-      })
+    for (const agentId of agentIds) {
+      const found = idle.filter((row) => row.agent_id === agentId).map((row) => row.session_id)
+      for (let hasMore = true; hasMore; ) {
+        const part = await database.transact(tenantId, async (tx) => {
+          if ((await lockAgent(tx, agentId)) === null) return { hasMore: false, sessions: 0 }
+          const sessionIds = await lockIdleSessions(tx, { agentId, sessionIds: found, days })
+          const erased = await eraseSessions(tx, { agentId, sessionIds, ...eraseBoundsUsual })
+          return { hasMore: erased.hasMore, sessions: erased.hasMore ? 0 : sessionIds.length }
+        })
+        hasMore = part.hasMore
+        purged += part.sessions
+      }
+    }
     return purged
   }
 

@@ -61,14 +61,15 @@ export const insertSession = async (
 
 export const findSession = async (tx: TenantTransaction, sessionId: string): Promise<StoredSession | null> => {
   const rows = await tx.query<SessionRow>(sql`
-    select * from session where tenant_id = ${tx.tenantId} and session_id = ${sessionId}`)
+    select * from session where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and not erasing`)
   return rows[0] === undefined ? null : toSession(rows[0])
 }
 
 /** The session with its row locked: changes of one session happen one after another. */
 export const lockSession = async (tx: TenantTransaction, sessionId: string): Promise<StoredSession | null> => {
   const rows = await tx.query<SessionRow>(sql`
-    select * from session where tenant_id = ${tx.tenantId} and session_id = ${sessionId} for no key update`)
+    select * from session where tenant_id = ${tx.tenantId} and session_id = ${sessionId} and not erasing
+    for no key update`)
   return rows[0] === undefined ? null : toSession(rows[0])
 }
 
@@ -86,7 +87,8 @@ export const lockSessionWithAgent = async (
       where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for no key update
     ) as owner
     join session on session.tenant_id = owner.tenant_id and session.agent_id = owner.agent_id
-    where session.tenant_id = ${tx.tenantId} and session.session_id = ${sessionId} for no key update of session`)
+    where session.tenant_id = ${tx.tenantId} and session.session_id = ${sessionId} and not erasing
+    for no key update of session`)
   return rows[0] === undefined ? null : toSession(rows[0])
 }
 
@@ -103,7 +105,7 @@ export const listSessions = async (
 ): Promise<readonly StoredSession[]> => {
   const rows = await tx.query<SessionRow>(sql`
     select * from session
-    where tenant_id = ${tx.tenantId} and session_id > ${filter.after} collate "C"
+    where tenant_id = ${tx.tenantId} and not erasing and session_id > ${filter.after} collate "C"
       and (${filter.agentId}::text is null or agent_id = ${filter.agentId})
       and (${filter.status}::text is null or status = ${filter.status})
       and (${filter.only}::text[] is null or agent_id = any(${filter.only}::text[]))

@@ -147,7 +147,7 @@ export const listTrajectorySessions = async (
     created_at: string
   }>(sql`
     select session_id, agent_id, status, created_at from session
-    where tenant_id = ${tx.tenantId} and session_id > ${filter.after} collate "C" and next_step > 0
+    where tenant_id = ${tx.tenantId} and not erasing and session_id > ${filter.after} collate "C" and next_step > 0
       and (${filter.agentId}::text is null or agent_id = ${filter.agentId})
       and (${filter.only}::text[] is null or agent_id = any(${filter.only}::text[]))
       and (${filter.createdAfter}::timestamptz is null or created_at > ${filter.createdAfter}::timestamptz)
