@@ -35,6 +35,7 @@ import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { registerSessionRoutes } from './modules/session/session.routes.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
+import { registerTenantViewRoutes } from './modules/tenant/tenant-view.routes.ts'
 import { registerToolRoutes } from './modules/tool/tool.routes.ts'
 import { registerTrajectoryRoutes } from './modules/trajectory/trajectory.routes.ts'
 import type { TokenCountSource } from './ports/tokenizer.ts'
@@ -170,6 +171,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   const { contexts } = modules
   registerTenantRoutes(app, modules)
   registerKeyRoutes(app, modules)
+  registerTenantViewRoutes(app, modules)
   registerAgentRoutes(app, modules)
   registerMemoryRoutes(app, modules)
   registerMemoryItemRoutes(app, modules)

@@ -3,10 +3,9 @@ import { isStreamedBody } from '../../http/body-parsers.ts'
 import { ensureValidPath, unsupportedMediaType } from '../../http/http-errors.ts'
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
-import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { bodyProblems, problems, withHeaders } from '../../http/route-schemas.ts'
 import type { Caller } from '../../shared/caller.ts'
 import { type AppError, isAppError } from '../../shared/errors.ts'
-import { refTo } from '../../shared/schema.ts'
 import { createPauses } from '../../shared/yielding.ts'
 import { type ImportedLine, readImportedLines } from './import-lines.ts'
 import type { ImportResult } from './import-progress.ts'
@@ -18,6 +17,9 @@ import type { MemoryTransfer } from './memory-transfer.service.ts'
 const ndjson = 'application/x-ndjson'
 
 const linesBetweenLooks = 500
+
+/** What ends an import and leaves what has come by then. */
+const endings = ['request.too_slow', 'auth.invalid_key', 'tenant.suspended'] as const
 
 /**
  * The lines of an import while its key is good and its client sends. When either ends, what has come is stored all the
@@ -36,13 +38,13 @@ const watchLines = (lines: AsyncIterable<ImportedLine>, caller: Caller) => {
         yield read
       }
     } catch (error) {
-      if (!isAppError(error, 'request.too_slow') && !isAppError(error, 'auth.invalid_key')) throw error
-      ended = { by: error, line }
+      if (!endings.some((code) => isAppError(error, code))) throw error
+      ended = { by: error as AppError, line }
     }
   }
   return {
     lines: watched(),
-    /** @throws AppError `memory.import_broke_off` (503), `request.too_slow` (408), `auth.invalid_key` (401) */
+    /** @throws AppError `memory.import_broke_off` (503), or one of the `endings` */
     ensureWhole: ({ created }: Pick<ImportResult, 'created'>): void => {
       if (ended === null) return
       throw created === 0 ? ended.by : importBrokeOff({ created, line: ended.line }, ended.by)
@@ -98,7 +100,10 @@ export const registerMemoryTransferRoutes = (app: App, { transfer }: { transfer:
       params: agentParams,
       consumes: [ndjson],
       body: { content: { [ndjson]: { schema: { type: 'string' } } } },
-      response: { 200: refTo<object>('ImportResult'), ...bodyProblems(409) },
+      response: {
+        200: withHeaders('ImportResult', 'What was stored, and which lines were not.'),
+        ...bodyProblems(409),
+      },
     },
     handler: async (request) => {
       ensureValidPath(request)

@@ -4,6 +4,7 @@
  * them, so a search sees every acknowledged write (M4).
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
+import { cosineOf } from '../../shared/cosine.ts'
 
 export type Overlay = {
   /** Memories that the index does not hold, or holds as they no longer are. */
@@ -22,12 +23,6 @@ export type OverlaidQuery = {
 }
 
 export const emptyOverlay: Overlay = { points: [], outdatedIds: new Set(), embedded: [] }
-
-const dot = (left: Float32Array, right: Float32Array): number => {
-  let sum = 0
-  for (let index = 0; index < left.length; index += 1) sum += (left[index] ?? 0) * (right[index] ?? 0)
-  return sum
-}
 
 const sparseDot = (weights: ReadonlyMap<number, number>, { indices, values }: SparseVector): number =>
   indices.reduce((sum, index, at) => sum + (weights.get(index) ?? 0) * (values[at] ?? 0), 0)
@@ -63,7 +58,7 @@ export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQu
     [...hits.filter((hit) => !overlay.outdatedIds.has(hit.memoryId)), ...fresh].sort(byScore).slice(0, limit)
   const weights = new Map(sparse?.indices.map((index, at) => [index, sparse.values[at] ?? 0]))
   const nearest = [...points, ...embedded].flatMap((point) =>
-    point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : [],
+    point.dense && dense ? [hitOf(point, cosineOf(point.dense, dense))] : [],
   )
   const wordiest = points
     .map((point) => hitOf(point, sparseDot(weights, point.sparse)))

@@ -49,6 +49,22 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
     return maker
   }
 
+  const revokeWhere = async (
+    caller: Caller,
+    keyId: string,
+    ensureRevocable: (key: Key, live: readonly Key[]) => void,
+  ): Promise<void> => {
+    await database.transact(caller.tenantId, async (tx) => {
+      const managers = await lockManagers(tx)
+      const key = await findKey(tx, keyId)
+      if (key === null || !isWithinReach(caller, key)) throw keyNotFound()
+      if (isLive(key)) ensureRevocable(key, managers.filter(isLive))
+      const revoked = (await revokeKey(tx, keyId)) ?? key
+      await audit(tx, caller, { action: 'key.revoke', key: revoked })
+    })
+    lookup.forget(caller.tenantId)
+  }
+
   return {
     /** Null: no such key, or not one that may be used now. @throws AppError `auth.too_many_unknown_keys` (503) */
     authenticate: lookup.find,
@@ -111,16 +127,9 @@ export const createKeyService = ({ database, idempotency, clock, createId, cache
     },
 
     /** @throws AppError `key.not_found` (404), `key.last_manager` (409) when nobody could make keys afterwards */
-    revoke: async (caller: Caller, keyId: string): Promise<void> => {
-      await database.transact(caller.tenantId, async (tx) => {
-        const managers = await lockManagers(tx)
-        const key = await findKey(tx, keyId)
-        if (key === null || !isWithinReach(caller, key)) throw keyNotFound()
-        if (isLive(key)) ensureNotLastManager(key, managers.filter(isLive))
-        const revoked = (await revokeKey(tx, keyId)) ?? key
-        await audit(tx, caller, { action: 'key.revoke', key: revoked })
-      })
-      lookup.forget(caller.tenantId)
-    },
+    revoke: (caller: Caller, keyId: string): Promise<void> => revokeWhere(caller, keyId, ensureNotLastManager),
+
+    /** Also the last one with keys:manage, since the operator can make another. @throws AppError `key.not_found` (404) */
+    revokeForOperator: (caller: Caller, keyId: string): Promise<void> => revokeWhere(caller, keyId, () => {}),
   }
 }
