@@ -109,7 +109,7 @@ const translateState = (state: string, error: unknown): AppError => {
     return new AppError({
       code: 'tenant.not_active',
       status: 409,
-      detail: 'The tenant is suspended, is being deleted, or is deleted.',
+      detail: 'The tenant is being deleted, or is deleted.',
       cause: error,
     })
   if (state === quotaState) return quotaExceeded(error as object)

@@ -2,7 +2,7 @@
 import { fromRetentionBody, toRetentionBody } from './retention-body.ts'
 import type { RetentionBody } from './tenant.schemas.ts'
 import { toQuotasBody } from './tenant-body.ts'
-import type { Quotas, Retention, SettableStatus, Tenant } from './tenant-types.ts'
+import { isKept, type Quotas, type Retention, type SettableStatus, type Tenant } from './tenant-types.ts'
 
 export type TenantChange = {
   readonly name: string | undefined
@@ -18,7 +18,7 @@ export type ChangedTenant = Pick<Tenant, 'name' | 'quotas'> & {
 
 /** Null: the tenant is being deleted, or is deleted. */
 export const changed = (before: Tenant, { name, quotas, retention, status }: TenantChange): ChangedTenant | null =>
-  before.status === 'active' || before.status === 'suspended'
+  isKept(before.status)
     ? {
         name: name ?? before.name,
         quotas: { ...before.quotas, ...quotas },

@@ -43,6 +43,9 @@ export type TenantStatus = 'active' | 'suspended' | 'deleting' | 'deleted'
 /** What the operator sets. */
 export type SettableStatus = Extract<TenantStatus, 'active' | 'suspended'>
 
+/** Of a tenant that is neither being deleted nor deleted. */
+export const isKept = (status: TenantStatus): status is SettableStatus => status === 'active' || status === 'suspended'
+
 export type Tenant = {
   readonly tenantId: string
   readonly name: string

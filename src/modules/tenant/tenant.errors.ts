@@ -14,7 +14,7 @@ export const tenantNotActive = () =>
   new AppError({
     code: 'tenant.not_active',
     status: 409,
-    detail: 'The tenant is suspended, is being deleted, or is deleted.',
+    detail: 'The tenant is being deleted, or is deleted.',
   })
 
 export const tenantSuspended = () =>

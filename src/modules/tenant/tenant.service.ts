@@ -34,6 +34,7 @@ import { changeDetails, changed, type TenantChange } from './tenant-change.ts'
 import {
   type AuditEvent,
   type CreatedKey,
+  isKept,
   type Key,
   keptForEver,
   type NewKey,
@@ -171,7 +172,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         insert: async (tx, keyHash) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
-          if (tenant.status !== 'active') throw tenantNotActive()
+          if (!isKept(tenant.status)) throw tenantNotActive()
           ensureNotOver(key, options.clock.nowMs())
           return addKey(tx, { action, key, keyHash })
         },
