@@ -77,7 +77,7 @@ export const registerTenantViewRoutes = (
     config: { access: operatorAccess },
     schema: {
       operationId: 'listTenantAuditEvents',
-      summary: 'List actions on a tenant and its keys, the newest first; of a deleted tenant they name nobody',
+      summary: 'List actions on a tenant, its keys and agents, the newest first; of a deleted tenant they name nobody',
       tags: ['admin'],
       params: tenantParams,
       querystring: pageQuerySchema,
