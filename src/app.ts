@@ -37,6 +37,7 @@ import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { registerSessionRoutes } from './modules/session/session.routes.ts'
 import { registerKeyRoutes } from './modules/tenant/key.routes.ts'
 import { registerTenantRoutes } from './modules/tenant/tenant.routes.ts'
+import { registerTenantViewRoutes } from './modules/tenant/tenant-view.routes.ts'
 import { registerToolRoutes } from './modules/tool/tool.routes.ts'
 import { registerTrajectoryRoutes } from './modules/trajectory/trajectory.routes.ts'
 import type { TokenCountSource } from './ports/tokenizer.ts'
@@ -171,6 +172,7 @@ const registerModules = (app: App, options: AppOptions): void => {
   const exports = createExports()
   registerTenantRoutes(app, modules)
   registerKeyRoutes(app, modules)
+  registerTenantViewRoutes(app, modules)
   registerAgentRoutes(app, modules)
   registerMemoryRoutes(app, modules)
   registerMemoryItemRoutes(app, modules)

@@ -9,6 +9,7 @@ import type { PolicyDefaults } from './modules/policy/policy-body.ts'
 import { hashOf } from './modules/tenant/key-secret.ts'
 import type { FirstTenant } from './modules/tenant/tenant.service.ts'
 import { type GivenParts, openParts } from './open-drivers.ts'
+import type { Database } from './ports/database.ts'
 import type { Embedder } from './ports/embedder.ts'
 
 export type Service = BuiltApp & {
@@ -63,6 +64,12 @@ const policyDefaultsOf = (config: Config): PolicyDefaults => ({
   tokensMax: config.policyTokensMax,
 })
 
+/** Once and in plain words, for who looks at the log and not at readiness. */
+const tellUnready = async (database: Database, logger: Logger): Promise<void> => {
+  const { ready, detail } = await database.checkHealth()
+  if (!ready) logger.error({ detail }, 'the service is not ready, since its database is not as it has to be')
+}
+
 /** A service over open parts, which whoever opened them closes after it. */
 export const createServiceOver = async (
   parts: ServiceParts,
@@ -75,6 +82,7 @@ export const createServiceOver = async (
   const modules = composeModules({ ...parts, embedder, onToolCall: metrics.countToolCall }, settings)
   const { tenants, indexer, indexKeeper, maintenance, modelTokens, runStreams, chat } = modules
   await indexKeeper.prepare()
+  await tellUnready(database, logger)
   const first = await tenants.ensureFirst({ isOperatorKeyGiven: config.operatorKey !== null })
   const operatorHash = config.operatorKey === null ? await tenants.readOperatorKeyHash() : hashOf(config.operatorKey)
   const built = await createApp({

@@ -6,7 +6,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifySchema, RouteOptions } from 'fastify'
 import { stringify } from 'yaml'
-import { type Access, type App, publicAccess } from './route.ts'
+import { type Access, type App, publicAccess, takesIdempotencyKey } from './route.ts'
 import { problemResponse } from './route-schemas.ts'
 
 const tags = ['agents', 'memories', 'sessions', 'context', 'tools', 'policy', 'keys', 'usage', 'admin', 'process']
@@ -53,8 +53,8 @@ const isWrite = (access: Access): boolean =>
 
 /** Adds to a route's schema what follows from what the route declares. */
 const completed = (schema: FastifySchema, { method, config }: RouteOptions): FastifySchema => {
-  const { access = publicAccess, repeatsSafely = false } = config ?? {}
-  const takesKey = method === 'POST' && isWrite(access) && !repeatsSafely
+  const { access = publicAccess } = config ?? {}
+  const takesKey = isWrite(access) && takesIdempotencyKey(method, config)
   const { properties, ...headers } = (schema.headers ?? { type: 'object' }) as { properties?: object }
   return {
     ...schema,

@@ -11,16 +11,25 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ensureAgentAllowed } from '../modules/agent/agent-access.ts'
 import type { AuthenticatedKey, KeyService } from '../modules/tenant/key.service.ts'
 import { hashOf, isSameHash } from '../modules/tenant/key-secret.ts'
+import { tenantSuspended } from '../modules/tenant/tenant.errors.ts'
 import type { Caller, IdempotencyClaim, Scope } from '../shared/caller.ts'
 import type { Clock } from '../shared/clock.ts'
 import { canonicalJson } from '../shared/json-limits.ts'
 import { addressOwner } from './address.ts'
 import { isStreamedBody } from './body-parsers.ts'
 import type { Connections } from './connections.ts'
-import { invalidIdempotencyKey, operatorNeeded, scopeMissing, tenantNeeded, unauthenticated } from './http-errors.ts'
+import {
+  invalidIdempotencyKey,
+  operatorNeeded,
+  rateLimited,
+  scopeMissing,
+  tenantNeeded,
+  tooManyWrongKeys,
+  unauthenticated,
+} from './http-errors.ts'
 import { createRateLimit } from './rate-limit.ts'
 import type { RequestLife } from './request-life.ts'
-import { secretOf } from './route.ts'
+import { secretOf, takesIdempotencyKey } from './route.ts'
 
 export type AuthenticateOptions = {
   readonly keys: KeyService
@@ -37,12 +46,12 @@ export type AuthenticateOptions = {
 }
 
 /**
- * The client's Idempotency-Key with what it was sent with; on POST alone, since all other methods repeat safely. Of a
+ * The client's Idempotency-Key with what it was sent with, where the route takes one (`takesIdempotencyKey`). Of a
  * stream the body is not known yet: there the key makes each line repeatable.
  */
 export const idempotencyClaimOf = (request: FastifyRequest): IdempotencyClaim | null => {
   const key = request.headers['idempotency-key']
-  if (key === undefined || request.method !== 'POST') return null
+  if (key === undefined || !takesIdempotencyKey(request.method, request.routeOptions.config)) return null
   if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) throw invalidIdempotencyKey()
   const body = isStreamedBody(request.body) ? '' : canonicalJson(request.body ?? null)
   const hash = createHash('sha256').update(`${request.method} ${request.url}\n${body}`).digest()
@@ -73,12 +82,19 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
   const isForMetrics = (secret: string): boolean =>
     options.metricsKey !== null && isSameHash(hashOf(secret), hashOf(options.metricsKey))
 
-  const tenantRates = createRateLimit({ clock })
-  const failureRates = createRateLimit({ clock })
+  const tenantRates = createRateLimit({ clock, refusal: rateLimited })
+  const failureRates = createRateLimit({ clock, refusal: tooManyWrongKeys })
   const failures = { perSecond: options.authFailuresPerMinute / 60, burst: options.authFailuresPerMinute }
 
-  const findKey = (request: FastifyRequest): Promise<AuthenticatedKey | null> =>
-    keys.authenticate(secretOf(request), { from: addressOwner(request.ip), signal: life.signalOf(request) })
+  /** @throws AppError `tenant.suspended` (403) to a key that is good but for that */
+  const findKey = async (request: FastifyRequest): Promise<AuthenticatedKey | null> => {
+    const found = await keys.authenticate(secretOf(request), {
+      from: addressOwner(request.ip),
+      signal: life.signalOf(request),
+    })
+    if (found?.isSuspended) throw tenantSuspended()
+    return found
+  }
 
   /** Counted after the key was found wrong, so that it is never counted against who has a good one. */
   const refuse = (request: FastifyRequest): never => {

@@ -56,6 +56,16 @@ export const rateLimited = (retryAfterSeconds: number) =>
     detail: 'Too many requests. Wait as Retry-After says, then go on more slowly.',
   })
 
+export const tooManyWrongKeys = (retryAfterSeconds: number) =>
+  new AppError({
+    code: 'auth.too_many_wrong_keys',
+    status: 429,
+    retryable: true,
+    retryAfterSeconds,
+    detail:
+      'This key is missing from those that are live, and too many such keys came from this address. Mend the key first; a live one is taken at once.',
+  })
+
 export const overloaded = () =>
   new AppError({
     code: 'server.overloaded',

@@ -6,13 +6,19 @@
  */
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../shared/clock.ts'
-import { rateLimited } from './http-errors.ts'
+import type { AppError } from '../shared/errors.ts'
 
 const bucketsMax = 50_000
 
 type Rate = { readonly perSecond: number; readonly burst: number }
 
-export const createRateLimit = ({ clock }: { clock: Clock }) => {
+type RateLimitOptions = {
+  readonly clock: Clock
+  /** What is thrown at who has taken too many. */
+  readonly refusal: (retryAfterSeconds: number) => AppError
+}
+
+export const createRateLimit = ({ clock, refusal }: RateLimitOptions) => {
   /** The buckets that were taken from longest ago give way. */
   const buckets = new LRUCache<string, { readonly tokens: number; readonly atMs: number }>({ max: bucketsMax })
 
@@ -23,10 +29,10 @@ export const createRateLimit = ({ clock }: { clock: Clock }) => {
   }
 
   return {
-    /** @throws AppError `quota.requests_per_second` (429) when the bucket is empty */
+    /** @throws the refusal when the bucket is empty */
     take: (name: string, rate: Rate): void => {
       const tokens = tokensOf(name, rate)
-      if (tokens < 1) throw rateLimited(Math.max(1, Math.ceil((1 - tokens) / rate.perSecond)))
+      if (tokens < 1) throw refusal(Math.max(1, Math.ceil((1 - tokens) / rate.perSecond)))
       buckets.set(name, { tokens: tokens - 1, atMs: clock.monotonicMs() })
     },
   }

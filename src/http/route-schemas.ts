@@ -43,7 +43,7 @@ export const problemSchema = Type.Object(
 const reasons: Readonly<Record<number, string>> = {
   400: 'The request is not readable: malformed JSON, a bad header or parameter.',
   401: 'The key is missing, unknown, expired or revoked.',
-  403: 'The key lacks the scope, or is bound to other agents.',
+  403: 'The key lacks the scope, is bound to other agents, or belongs to a suspended tenant.',
   404: 'There is no such thing, or it is not yours.',
   409: 'It is in another state than the request needs.',
   410: 'What was answered under this Idempotency-Key named a memory that was deleted since.',
@@ -54,7 +54,7 @@ const reasons: Readonly<Record<number, string>> = {
   428: 'If-Match is required.',
   429: 'A rate limit or quota is reached. Retry-After says when to try again.',
   502: 'The model server refused the request, or broke its own contract.',
-  503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again.',
+  503: 'A part that is needed is away, or the service sheds load. Retry-After says when to try again, where waiting helps.',
 }
 
 const retryAfter = { 'Retry-After': { type: 'integer', description: 'Seconds to wait.' } }

@@ -5,6 +5,7 @@
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type {
   FastifyBaseLogger,
+  FastifyContextConfig,
   FastifyInstance,
   FastifyRequest,
   RawReplyDefaultExpression,
@@ -39,6 +40,12 @@ export const tenantAccess = (scope: Scope, ...orScopes: readonly Scope[]): Acces
 export const isForAnybody = (access: Access | undefined): boolean =>
   access === undefined || access.kind === 'public' || access.kind === 'probe'
 
+/** Every POST does but those that repeat safely, and a PATCH that says so; DELETE leaves nothing to do again. */
+export const takesIdempotencyKey = (
+  method: string | readonly string[],
+  { repeatsSafely = false, isDoneOnce = false }: Pick<FastifyContextConfig, 'repeatsSafely' | 'isDoneOnce'> = {},
+): boolean => (method === 'POST' && !repeatsSafely) || (method === 'PATCH' && isDoneOnce)
+
 /** Set by src/http/authenticate.ts for routes of the operator. */
 export type OperatorCaller = {
   readonly actor: 'operator'
@@ -54,6 +61,8 @@ declare module 'fastify' {
     errorForm?: 'openai'
     /** A POST that does the same when it is sent again, and so takes no Idempotency-Key. */
     repeatsSafely?: boolean
+    /** A PATCH that takes an Idempotency-Key; the others set what they are given, as often as it is sent. */
+    isDoneOnce?: boolean
   }
   interface FastifyRequest {
     caller: Caller | null

@@ -35,7 +35,7 @@ export type Caller = {
   readonly idempotency: IdempotencyClaim | null
   /**
    * For work that goes on for long, between its pieces: whether the key is still good. Absent: nothing came with a key.
-   * @throws AppError `auth.invalid_key` (401) when it was revoked or has expired meanwhile
+   * @throws AppError `auth.invalid_key` (401) when it was revoked or has expired meanwhile, `tenant.suspended` (403)
    */
   readonly ensureLive?: () => Promise<void>
 }

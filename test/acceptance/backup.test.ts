@@ -86,13 +86,26 @@ describe('a backup that is made and restored by the commands of the documentatio
     const asOwner = runCommands(backUp.replaceAll('agemem_backup', 'agemem_owner'), first)
     await expect(asOwner).rejects.toMatchObject({ stderr: expect.stringMatching(/row-level security/) })
     expect(await readdir(folder)).not.toContain('agemem.dump')
+    const erase = (agent: string) => call(before, `/v1/agents/${agent}`, { method: 'DELETE' })
+    for (const agent of ['earlier', 'later'])
+      expect((await call(before, `/v1/agents/${agent}/memories`, { body: { content: 'x' } })).status).toBe(201)
+    expect((await erase('earlier')).status).toBe(202)
+    const begun = new Date().toISOString()
     await runCommands(backUp, first)
+    expect((await erase('later')).status).toBe(202)
+    const sinceBackup = await readCommands('operations.md', 'Erasures since a backup')
+    await runCommands(sinceBackup.replace('$AGEMEM_BACKUP_BEGUN', begun), first)
+    const [head, ...erasures] = (await readFile(join(folder, 'erasures.csv'), 'utf8')).trimEnd().split('\n')
+    expect(head).toBe('tenant_id,agent_id,erasure_id,requested_at')
+    expect(erasures).toEqual([expect.stringMatching(/^ten_[0-9a-f]{32},later,era_[0-9a-f]{32},2/)])
     await before.close()
 
     const second = await openCluster('two')
     await runCommands(await readCommands('operations.md', 'Restore'), second)
     const after = { ...(await openService(second)), key }
     expect((await fetch(`${after.url}/health/ready`)).status).toBe(200)
+    expect((await call(after, '/v1/agents/later', { method: 'DELETE' })).status).toBe(202)
+    expect((await call(after, '/v1/agents/earlier', { method: 'DELETE' })).status).toBe(404)
     const listed = await (await call(after, '/v1/agents/a/memories')).json()
     expect((listed as { data: { content: string }[] }).data.map(({ content }) => content).sort()).toEqual(
       [...contents].sort(),

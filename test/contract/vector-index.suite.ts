@@ -164,6 +164,20 @@ export const describeVectorIndexContract = (name: string, make: () => Promise<Ve
         }
       })
 
+      it('gives no cosine above 1, whatever rounding adds', async () => {
+        const space = newSpace()
+        const points = makeRandomPoints(60, 7).filter(
+          ({ dense, expiresAtMs }) => dense !== null && expiresAtMs === null,
+        )
+        await index.upsert(...space, points)
+        for (const { dense: vector } of points) {
+          const own = vector?.map((value) => value * 1.000_001) ?? null
+          const { dense } = await index.search(...space, makeQuery({ dense: own, sparse: null, limit: 1 }))
+          expect(dense[0]?.score).toBeCloseTo(1, 5)
+          expect(dense[0]?.score).toBeLessThanOrEqual(1)
+        }
+      })
+
       it('gives an empty list where the query has no vector or no words', async () => {
         const space = newSpace()
         await index.upsert(

@@ -17,6 +17,9 @@ describe('limits', () => {
       expect([await status(wrong), await status(wrong), await status('agmop_x'), await status(wrong)]).toEqual([
         401, 401, 401, 429,
       ])
+      const refused = await test.request(wrong, { url: '/v1/usage' })
+      expectProblem(refused, 429, 'auth.too_many_wrong_keys')
+      expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
       const admin = { url: '/v1/admin/tenants' }
       for (let i = 0; i < 5; i += 1) {
         expect([await status(wrong), await status(key)]).toEqual([429, 200])

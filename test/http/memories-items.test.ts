@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { anyVersion, codeOf, expectStatus, idMatching, moment, readPages, useApp } from '../support/http.ts'
+import { anyVersion, codeOf, expectStatus, idMatching, moment, once, readPages, useApp } from '../support/http.ts'
 
 describe('one memory over HTTP', () => {
   const { http, app } = useApp()
@@ -133,6 +133,36 @@ describe('one memory over HTTP', () => {
     const again = expectStatus(await http.patch(url, more, { 'if-match': '"v2"' }), 200)
     expect(again.data).toMatchObject({ content: 'New', memory_type: null, version: 3, expires_at: moment })
     expect((await http.patch(url, { ttl_seconds: null }, anyVersion)).data).toMatchObject({ expires_at: null })
+  })
+
+  it('M2: updateMemory under one Idempotency-Key is done once, and answers again as it did', async () => {
+    const { url } = await stored({ content: 'Lives in Bonn' })
+    const headers = { 'if-match': '"v1"', ...once('moved') }
+    const send = (content: string) => http.patch(url, { content }, headers)
+    const first = expectStatus(await send('Lives in Ulm'), 200)
+    const again = expectStatus(await send('Lives in Ulm'), 200)
+    expect([again.payload, again.headers.etag]).toEqual([first.payload, '"v2"'])
+    expect(codeOf(await send('Lives in Jena'))).toEqual([422, 'idempotency.key_reused'])
+    expect((await http.get(url)).data).toMatchObject({ content: 'Lives in Ulm', version: 2 })
+    expect(codeOf(await http.patch(url, { content: 'Lives in Kiel' }, { ...headers, ...once('late') }))).toEqual([
+      412,
+      'memory.version_mismatch',
+    ])
+    const malformed = { 'if-match': '"v2"', 'idempotency-key': 'two words' }
+    const refused = await http.patch(url, { content: 'x' }, malformed)
+    expect(codeOf(refused)).toEqual([400, 'request.invalid_idempotency_key'])
+    expectStatus(await http.delete(url, anyVersion), 204)
+    expect(codeOf(await send('Lives in Ulm'))).toEqual([410, 'idempotency.answer_gone'])
+  })
+
+  it('M2: of equal updates at once under one Idempotency-Key one is done', async () => {
+    const { url } = await stored({ content: 'Plays chess' })
+    const headers = { ...anyVersion, ...once('at-once') }
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => http.patch(url, { content: 'Plays go' }, headers)),
+    )
+    for (const answer of answers) expect([200, 409]).toContain(answer.statusCode)
+    expect((await http.get(url)).data).toMatchObject({ content: 'Plays go', version: 2 })
   })
 
   it.each(['PATCH', 'DELETE'] as const)('%s wants If-Match, and the version that is there', async (method) => {

@@ -262,8 +262,11 @@ describe('the policy over HTTP', () => {
     const bare = await createTestApp()
     const own = createHttp(bare, (await bare.makeKey()).key)
     expectStatus(await own.post('/v1/sessions', { agent_id: 'a', session_id: 's' }), 201)
-    for (const verb of ['step', 'run'])
-      expect(codeOf(await own.post(`/v1/sessions/s/policy/${verb}`, {}))).toEqual([503, 'inference.not_configured'])
+    for (const verb of ['step', 'run']) {
+      const answer = await own.post(`/v1/sessions/s/policy/${verb}`, {})
+      expect(codeOf(answer)).toEqual([503, 'inference.not_configured'])
+      expect(answer.headers).not.toHaveProperty('retry-after')
+    }
     await bare.close()
   })
 

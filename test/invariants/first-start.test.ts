@@ -1,10 +1,14 @@
+import { Writable } from 'node:stream'
 import pino from 'pino'
 import { describe, expect, it } from 'vitest'
+import { loadConfig } from '../../src/config.ts'
 import { createIdempotency } from '../../src/modules/idempotency/idempotency.service.ts'
 import { createTenantService } from '../../src/modules/tenant/tenant.service.ts'
+import { createService } from '../../src/services.ts'
 import { systemClock } from '../../src/shared/clock.ts'
 import { createId } from '../../src/shared/ids.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { createFakeEmbedder } from '../support/fake-embedder.ts'
 import { connect } from '../support/postgres.ts'
 
 describe('the first start of an installation', () => {
@@ -45,5 +49,37 @@ describe('the first start of an installation', () => {
     expect(first[0]?.tenantKey).toMatch(/^agm_[A-Za-z0-9_-]{64}$/)
     expect(again.tenantKey).toBeNull()
     expect(again.operatorKey).toMatch(/^agmop_[A-Za-z0-9_-]{43}$/)
+  })
+})
+
+describe('the log of a start', () => {
+  const errorsOf = async (env: Readonly<Record<string, string>>): Promise<readonly Record<string, unknown>[]> => {
+    const lines: string[] = []
+    const sink = new Writable({
+      write: (chunk, _, done) => {
+        lines.push(String(chunk))
+        done()
+      },
+    })
+    const given = { embedder: createFakeEmbedder() }
+    const service = await createService(loadConfig(env), pino({ level: 'error' }, sink), given)
+    await service.close()
+    return lines.map((line) => JSON.parse(line))
+  }
+
+  it('T2: says once, as an error, which role is wanted where the login is the superuser or the owner, and why', async () => {
+    const test = await createTestDatabase()
+    const [error, ...others] = await errorsOf({ ...test.env, AGEMEM_DATABASE_URL: test.url })
+    await test.drop()
+    expect(others).toEqual([])
+    expect(error?.level).toBe(50)
+    for (const part of ['is a superuser', 'agemem_app', 'row level security'])
+      expect(error?.detail).toEqual(expect.stringContaining(part))
+  })
+
+  it('holds no error where the logins are those of the documentation', async () => {
+    const test = await createTestDatabase()
+    expect(await errorsOf(test.env)).toEqual([])
+    await test.drop()
   })
 })

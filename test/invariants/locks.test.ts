@@ -120,6 +120,8 @@ describe('A4: every transaction takes its locks in one order', () => {
     const other = String(wrote('POST /v1/admin/tenants', made).tenant_id)
     const keyOf = await operator.post(`${tenants}/${other}/keys`, payload, once('key-of-a-tenant'))
     wrote('POST /v1/admin/tenants/{tenant_id}/keys', keyOf)
+    const ofKey = `${tenants}/${other}/keys/${keyOf.data.key_id}`
+    wrote('DELETE /v1/admin/tenants/{tenant_id}/keys/{key_id}', await operator.delete(ofKey))
     wrote('PATCH /v1/admin/tenants/{tenant_id}', await operator.patch(`${tenants}/${other}`, { name: 'Shorter' }))
     wrote('POST /v1/admin/reindex', await operator.post('/v1/admin/reindex'))
     const repaired = await operator.post('/v1/admin/consistency/repair')

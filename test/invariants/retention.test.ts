@@ -106,8 +106,25 @@ describe('retention', () => {
       Promise.all(['audit_event', 'erasure', 'idempotency_key', 'memory'].map((table) => count(table, who)))
     expect([await left(caller), await left(other)]).toEqual([
       [0, 0, 0, 1],
-      [1, 1, 1, 1],
+      [3, 1, 1, 1],
     ])
+  })
+
+  it('rests while its tenant is suspended', async () => {
+    const caller = await makeRetaining({ audit_days: 7 })
+    const action = { actor: 'operator', requestId: 'req_test' }
+    const setStatus = (status: 'active' | 'suspended') => {
+      const unchanged = { name: undefined, quotas: {}, retention: {} }
+      return one.tenants.update(action, { tenantId: caller.tenantId, ...unchanged, status })
+    }
+    await setStatus('suspended')
+    await age('audit_event', 'created_at', 'tenant_id', caller.tenantId)
+    const before = await count('audit_event', caller)
+    await maintain()
+    expect([before > 0, await count('audit_event', caller)]).toEqual([true, before])
+    await setStatus('active')
+    await maintain()
+    expect(await count('audit_event', caller)).toBe(1)
   })
 
   it('stored answers past their time go in batches, with what they took of the quota, whoever else fails', async () => {

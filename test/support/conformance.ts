@@ -35,8 +35,13 @@ const routesOf = (paths: Paths): readonly Route[] =>
     )
     .sort((one, other) => one.path.split('{').length - other.path.split('{').length)
 
+/** What only the operator can set right, so that waiting does not help. */
+const operatorsMatter = new Set(['inference.not_configured', 'embedder.misbehaved'])
+
 /** Some conflicts end by waiting, others do not. */
-const isOptional = (header: string, status: string): boolean => header === 'Retry-After' && status === '409'
+const isOptional = (header: string, { statusCode, payload }: LightMyRequestResponse): boolean =>
+  header === 'Retry-After' &&
+  (statusCode === 409 || (statusCode === 503 && operatorsMatter.has(String(JSON.parse(payload).code))))
 
 const isJson = (type: string): boolean => type === 'application/json' || type === 'application/problem+json'
 
@@ -59,7 +64,7 @@ export const createConformance = (document: unknown): Conformance => {
     const declared = operation.responses[status]
     if (declared === undefined) return 'which is not declared'
     const missing = Object.keys(declared.headers ?? {}).filter(
-      (name) => response.headers[name.toLowerCase()] === undefined && !isOptional(name, status),
+      (name) => response.headers[name.toLowerCase()] === undefined && !isOptional(name, response),
     )
     if (missing.length > 0) return `without the header ${missing.join(', ')}`
     const type = String(response.headers['content-type'] ?? '').split(';')[0] ?? ''

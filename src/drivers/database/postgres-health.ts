@@ -38,10 +38,16 @@ export const healthStatement: SqlStatement = sql`
       order by rolsuper desc, rolbypassrls desc limit 1) as danger`
 
 /** Null: all is well. */
-export const findFault = (row: HealthRow | undefined, expected: { role: string; schemaVersion: number | null }) => {
+export const findFault = (
+  row: HealthRow | undefined,
+  expected: { readonly role: string; readonly schemaVersion: number | null },
+): string | null => {
   if (row === undefined) return 'does not tell what it runs as'
   if (row.danger !== null)
-    return `the login ${row.login} ${row.danger}, or is a member of a role that does: use a login of its own`
+    return (
+      `the login ${row.login} ${row.danger}, or is a member of a role that does. Wanted is a login of its own that is a ` +
+      `member of ${expected.role} alone: row level security, which keeps tenants apart, does not hold such a login`
+    )
   if (row.role !== expected.role) return `runs as ${row.role} and not as ${expected.role}`
   const { process_min: needed } = row
   if (expected.schemaVersion !== null && needed !== null && needed > expected.schemaVersion)

@@ -28,7 +28,7 @@ const misbehaved = {
 
 /** The whole server is wrong, another model behind its address say: no text is to blame, and it may be set right. */
 export const embedderMisbehaved = (what: string) =>
-  new AppError({ ...misbehaved, retryable: true, retryAfterSeconds: 1, detail: misbehaved.detail(what) })
+  new AppError({ ...misbehaved, retryable: true, detail: misbehaved.detail(what) })
 
 /** The vector of one text is of no use: asking again would bring the same. */
 export const vectorUnusable = (what: string) => new AppError({ ...misbehaved, detail: misbehaved.detail(what) })

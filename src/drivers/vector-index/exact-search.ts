@@ -7,6 +7,7 @@
  * rest in floats. Scores are what 32-bit floats give, as in Qdrant, so that hits with the same score are ties in both.
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexQuery, SparseVector } from '../../ports/vector-index.ts'
+import { toCosine } from '../../shared/cosine.ts'
 import { type ExactSpace, rowState } from './exact-space.ts'
 import { createPacer, type Pacer } from './pacer.ts'
 import type { Postings, Term } from './postings.ts'
@@ -68,6 +69,8 @@ const scanWords = async ({ space, eligible, hits, pacer }: Scan, query: SparseVe
   }
 }
 
+const withCosine = (hit: IndexHit): IndexHit => ({ ...hit, score: toCosine(hit.score) })
+
 /** @throws the signal's reason */
 export const searchExactly = async (
   space: ExactSpace,
@@ -83,5 +86,5 @@ export const searchExactly = async (
   const [nearest, wordiest] = [newHits(), newHits()]
   if (query.dense !== null) await scanVectors({ space, eligible, limit, hits: nearest, pacer }, query.dense)
   if (query.sparse !== null) await scanWords({ space, eligible, hits: wordiest, pacer }, query.sparse)
-  return { dense: hitsOf(nearest), sparse: hitsOf(wordiest) }
+  return { dense: hitsOf(nearest).map(withCosine), sparse: hitsOf(wordiest) }
 }

@@ -11,6 +11,7 @@
  * one score make it into a full list is the server's choice.
  */
 import type { VectorIndex } from '../../ports/vector-index.ts'
+import { toCosine } from '../../shared/cosine.ts'
 import { isAppError } from '../../shared/errors.ts'
 import { readRevisions, readSearches } from './qdrant-answers.ts'
 import type { CallInit } from './qdrant-call.ts'
@@ -57,7 +58,8 @@ export const createQdrantIndex = (options: QdrantIndexOptions): VectorIndex => {
       const ask = (init: CallInit) => api.queryBatchPoints({ collection_name, searches }, init)
       const answers = await call(ask, (result) => readSearches(result, searches), limits)
       const listOf = (name: string) => answers[searches.findIndex(({ using }) => using === name)] ?? []
-      return { dense: listOf(vectorName), sparse: listOf(sparseName) }
+      const dense = listOf(vectorName).map((hit) => ({ ...hit, score: toCosine(hit.score) }))
+      return { dense, sparse: listOf(sparseName) }
     },
     list: async (tenantId, spaceId, { afterMemoryId, limit }, { signal } = {}) => {
       const place: Place = [tenantId, spaceId]

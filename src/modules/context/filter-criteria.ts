@@ -2,6 +2,8 @@
  * FILTER's criteria may be a sentence or a bag of words ("weather, pets, lunch"). The vector of a bag lies between its
  * words and near none of them, so a message is scored against the whole and against each part, and the best counts.
  */
+import { cosineOf } from '../../shared/cosine.ts'
+
 const partsMax = 16
 
 /** The criteria whole, then its comma-, semicolon- or line-separated parts: trimmed, without repeats, 17 at most. */
@@ -19,10 +21,4 @@ export const criteriaParts = (criteria: string): readonly string[] => {
 
 /** Best cosine of a message over the parts, at most 1; all vectors have unit length. No parts: -1. */
 export const bestSimilarity = (message: Float32Array, parts: readonly Float32Array[]): number =>
-  parts.reduce((best, part) => Math.max(best, Math.min(1, dotProduct(message, part))), -1)
-
-const dotProduct = (one: Float32Array, other: Float32Array): number => {
-  let sum = 0
-  for (let index = 0; index < one.length; index += 1) sum += (one[index] ?? 0) * (other[index] ?? 0)
-  return sum
-}
+  parts.reduce((best, part) => Math.max(best, cosineOf(message, part)), -1)

@@ -8,6 +8,7 @@ import type { Embedder } from '../../ports/embedder.ts'
 import type { VectorIndex } from '../../ports/vector-index.ts'
 import type { Caller } from '../../shared/caller.ts'
 import type { Clock } from '../../shared/clock.ts'
+import { cosineOf } from '../../shared/cosine.ts'
 import { createComparer, type Difference } from './fact-differences.ts'
 import type { Similar } from './memory-types.ts'
 import { findSearchAgent } from './search.repository.ts'
@@ -49,9 +50,6 @@ type Candidate = {
   readonly similarity: number
   readonly differs: readonly Difference[]
 }
-
-const dot = (one: Float32Array, other: Float32Array): number =>
-  one.reduce((sum, value, at) => sum + value * (other[at] ?? 0), 0)
 
 /** The first ones, as far as their characters fit. */
 const fitting = (texts: readonly KnownText[]): readonly KnownText[] => {
@@ -113,7 +111,7 @@ export const createFindSimilar =
             caller,
           )
     return choose([
-      ...fresh.flatMap((text, at) => compared(text, dot(dense, vectors[at] ?? new Float32Array()))),
+      ...fresh.flatMap((text, at) => compared(text, cosineOf(dense, vectors[at] ?? new Float32Array()))),
       ...known.flatMap((text) => compared(text, near.get(text.memory_id) ?? 0)),
     ])
   }

@@ -48,7 +48,7 @@ export const registerMemoryItemRoutes = (app: App, { memories }: { memories: Mem
   app.route({
     method: 'PATCH',
     url: '/v1/agents/:agent_id/memories/:memory_id',
-    config: { access: tenantAccess('memory:write') },
+    config: { access: tenantAccess('memory:write'), isDoneOnce: true },
     schema: {
       operationId: 'updateMemory',
       summary: 'Change a memory; the previous version is kept',
@@ -56,7 +56,7 @@ export const registerMemoryItemRoutes = (app: App, { memories }: { memories: Mem
       params: memoryParams,
       headers: ifMatch,
       body: refTo<MemoryChangeBody>('MemoryChange'),
-      response: { 200: withHeaders('Memory', 'The new version.', 'ETag'), ...bodyProblems(404, 412, 428) },
+      response: { 200: withHeaders('Memory', 'The new version.', 'ETag'), ...bodyProblems(404, 409, 412, 428) },
     },
     handler: async (request, reply) => {
       const { agent_id: agentId, memory_id: memoryId } = request.params

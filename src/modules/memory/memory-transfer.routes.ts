@@ -3,9 +3,8 @@ import { type Exports, ndjson } from '../../http/exports.ts'
 import { ensureValidPath, unsupportedMediaType } from '../../http/http-errors.ts'
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
-import { bodyProblems, problems } from '../../http/route-schemas.ts'
+import { bodyProblems, problems, withHeaders } from '../../http/route-schemas.ts'
 import { systemClock } from '../../shared/clock.ts'
-import { refTo } from '../../shared/schema.ts'
 import { readImportedLines } from './import-lines.ts'
 import { agentParams } from './memory.routes.ts'
 import { toMemoryBody } from './memory-body.ts'
@@ -53,7 +52,10 @@ export const registerMemoryTransferRoutes = (
       params: agentParams,
       consumes: [ndjson],
       body: { content: { [ndjson]: { schema: { type: 'string' } } } },
-      response: { 200: refTo<object>('ImportResult'), ...bodyProblems(409) },
+      response: {
+        200: withHeaders('ImportResult', 'What was stored, and which lines were not.'),
+        ...bodyProblems(409),
+      },
     },
     handler: async (request) => {
       ensureValidPath(request)

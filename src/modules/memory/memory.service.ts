@@ -142,11 +142,11 @@ export const createMemoryService = (options: MemoryServiceOptions) => {
         change,
       }: { agentId: string; memoryId: string; expected: ExpectedVersion; change: MemoryChange },
     ): Promise<Memory> => {
-      const updated = await database.transact(
-        caller.tenantId,
-        (tx) => applyUpdate(tx, caller, { agentId, memoryId, expected, changeOf: () => change }),
-        caller,
-      )
+      const updated = await idempotency.runOnce<Memory>(caller, {
+        agentId,
+        operation: (commit) =>
+          commit((tx) => applyUpdate(tx, caller, { agentId, memoryId, expected, changeOf: () => change })),
+      })
       onWrite()
       return updated
     },

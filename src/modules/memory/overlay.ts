@@ -4,6 +4,7 @@
  * them, so a search sees every acknowledged write (M4).
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
+import { cosineOf } from '../../shared/cosine.ts'
 import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
 
 export type Overlay = {
@@ -23,12 +24,6 @@ export type OverlaidQuery = {
 }
 
 export const emptyOverlay: Overlay = { points: [], outdatedIds: new Set(), embedded: [] }
-
-const dot = (left: Float32Array, right: Float32Array): number => {
-  let sum = 0
-  for (let index = 0; index < left.length; index += 1) sum += (left[index] ?? 0) * (right[index] ?? 0)
-  return sum
-}
 
 const sparseDot = (weights: ReadonlyMap<number, number>, { indices, values }: SparseVector): number =>
   indices.reduce((sum, index, at) => sum + (weights.get(index) ?? 0) * (values[at] ?? 0), 0)
@@ -66,7 +61,7 @@ export function* overlaidSteps(answer: IndexAnswer, overlay: Overlay, query: Ove
   const weights = new Map(sparse?.indices.map((index, at) => [index, sparse.values[at] ?? 0]))
   yield
   const nearest = yield* mapSteps([...points, ...embedded], (point) =>
-    point.dense && dense ? [hitOf(point, dot(point.dense, dense))] : [],
+    point.dense && dense ? [hitOf(point, cosineOf(point.dense, dense))] : [],
   )
   const wordiest = yield* mapSteps(points, (point) => hitOf(point, sparseDot(weights, point.sparse)))
   return {

@@ -9,6 +9,9 @@ import { importBrokeOff } from './memory.errors.ts'
 const linesBetweenLooks = 500
 const msBetweenLooks = 1_000
 
+/** What ends an import and leaves what has come by then. */
+const endings = ['request.too_slow', 'auth.invalid_key', 'tenant.suspended'] as const
+
 /**
  * The lines of an import while its key is good and its client sends. When either ends, what has come is stored all the
  * same; `ensureWhole` then says how far that was.
@@ -31,13 +34,13 @@ export const watchLines = (
         yield read
       }
     } catch (error) {
-      if (!isAppError(error, 'request.too_slow') && !isAppError(error, 'auth.invalid_key')) throw error
-      ended = { by: error, line }
+      if (!endings.some((code) => isAppError(error, code))) throw error
+      ended = { by: error as AppError, line }
     }
   }
   return {
     lines: watched(),
-    /** @throws AppError `memory.import_broke_off` (503), `request.too_slow` (408), `auth.invalid_key` (401) */
+    /** @throws AppError `memory.import_broke_off` (503), or one of the `endings` */
     ensureWhole: ({ created }: Pick<ImportResult, 'created'>): void => {
       if (ended === null) return
       throw created === 0 ? ended.by : importBrokeOff({ created, line: ended.line }, ended.by)

@@ -4,7 +4,6 @@ export const inferenceNotConfigured = () =>
   new AppError({
     code: 'inference.not_configured',
     status: 503,
-    retryAfterSeconds: 60,
     detail:
       'This service has no model. The operator names a vLLM server with AGEMEM_VLLM_URL and AGEMEM_VLLM_MODEL; memory, context and tools work without.',
   })

@@ -1,4 +1,4 @@
-/** Who did what with keys and tenants. */
+/** Who did what with keys and tenants, and which agents were erased. */
 import type { TenantTransaction } from '../../ports/database.ts'
 import { sql } from '../../shared/sql.ts'
 import type { AuditEvent } from './tenant-types.ts'

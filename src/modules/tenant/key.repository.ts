@@ -47,23 +47,28 @@ export const insertKey = async (
   return toKey(rows[0] as KeyRow)
 }
 
-/** A live key of an active tenant, with the rate that the tenant's quota allows. */
-export type LiveKey = { readonly key: Key; readonly keyHash: Buffer; readonly requestsPerSecond: number | null }
+/** A live key of an active or suspended tenant, with the rate that the tenant's quota allows. */
+export type LiveKey = {
+  readonly key: Key
+  readonly keyHash: Buffer
+  readonly requestsPerSecond: number | null
+  readonly isSuspended: boolean
+}
 
 export const findLiveKey = async (
   tx: TenantTransaction,
   { keyHash, now }: { keyHash: Buffer; now: string },
 ): Promise<LiveKey | null> => {
-  const rows = await tx.query<KeyRow & { requests_per_second: number | null }>(sql`
-    select api_key.*, tenant.requests_per_second from api_key
-    join tenant on tenant.tenant_id = api_key.tenant_id and tenant.status = 'active'
+  const rows = await tx.query<KeyRow & { requests_per_second: number | null; is_suspended: boolean }>(sql`
+    select api_key.*, tenant.requests_per_second, tenant.status = 'suspended' as is_suspended from api_key
+    join tenant on tenant.tenant_id = api_key.tenant_id and tenant.status in ('active', 'suspended')
     where api_key.tenant_id = ${tx.tenantId} and key_hash = ${keyHash} and revoked_at is null
       and (expires_at is null or expires_at > ${now}::timestamptz)
       and (retires_at is null or retires_at > ${now}::timestamptz)`)
   const [row] = rows
-  return row === undefined
-    ? null
-    : { key: toKey(row), keyHash: row.key_hash, requestsPerSecond: row.requests_per_second }
+  if (row === undefined) return null
+  const { requests_per_second: requestsPerSecond, is_suspended: isSuspended } = row
+  return { key: toKey(row), keyHash: row.key_hash, requestsPerSecond, isSuspended }
 }
 
 export const findKey = async (tx: TenantTransaction, keyId: string): Promise<Key | null> => {

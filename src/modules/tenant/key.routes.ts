@@ -111,7 +111,7 @@ export const registerKeyRoutes = (app: App, { keys, tenants }: { keys: KeyServic
     config: { access: tenantAccess('audit:read') },
     schema: {
       operationId: 'listAuditEvents',
-      summary: 'List actions on keys and on the tenant, the newest first',
+      summary: 'List actions on keys and on the tenant, and erasures of agents, the newest first',
       tags: ['usage'],
       querystring: pageQuerySchema,
       response: { 200: refTo<object>('AuditEventPage'), ...problems() },

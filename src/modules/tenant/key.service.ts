@@ -45,6 +45,22 @@ export const createKeyService = ({ idempotency, createId, ...options }: KeyServi
     return maker
   }
 
+  const revokeWhere = async (
+    caller: Caller,
+    keyId: string,
+    ensureRevocable: (key: Key, live: readonly Key[]) => void,
+  ): Promise<void> => {
+    await database.transact(caller.tenantId, async (tx) => {
+      const managers = await lockManagers(tx)
+      const key = await findKey(tx, keyId)
+      if (key === null || !isWithinReach(caller, key)) throw keyNotFound()
+      if (isLive(key)) ensureRevocable(key, managers.filter(isLive))
+      const revoked = (await revokeKey(tx, keyId)) ?? key
+      await audit(tx, caller, { action: 'key.revoke', key: revoked })
+    })
+    lookup.forget(caller.tenantId)
+  }
+
   return {
     /** Of the caller's key. @throws as `KeyLookup.find` */
     authenticate: lookup.find,
@@ -107,16 +123,9 @@ export const createKeyService = ({ idempotency, createId, ...options }: KeyServi
     },
 
     /** @throws AppError `key.not_found` (404), `key.last_manager` (409) when nobody could make keys afterwards */
-    revoke: async (caller: Caller, keyId: string): Promise<void> => {
-      await database.transact(caller.tenantId, async (tx) => {
-        const managers = await lockManagers(tx)
-        const key = await findKey(tx, keyId)
-        if (key === null || !isWithinReach(caller, key)) throw keyNotFound()
-        if (isLive(key)) ensureNotLastManager(key, managers.filter(isLive))
-        const revoked = (await revokeKey(tx, keyId)) ?? key
-        await audit(tx, caller, { action: 'key.revoke', key: revoked })
-      })
-      lookup.forget(caller.tenantId)
-    },
+    revoke: (caller: Caller, keyId: string): Promise<void> => revokeWhere(caller, keyId, ensureNotLastManager),
+
+    /** Also the last one with keys:manage, since the operator can make another. @throws AppError `key.not_found` (404) */
+    revokeForOperator: (caller: Caller, keyId: string): Promise<void> => revokeWhere(caller, keyId, () => {}),
   }
 }

@@ -15,7 +15,7 @@ export const noQuotas: Quotas = {
   modelTokensPerDayMax: null,
 }
 
-/** How long is kept what nobody deletes; null: for ever. */
+/** How long is kept what nobody deletes; null: for ever, or of answers as long as the service keeps them. */
 export type Retention = {
   /** Sessions that are closed or were not changed for so long, with everything in them. */
   readonly sessionsDays: number | null
@@ -37,7 +37,14 @@ export const keptForEver: Retention = {
   answersHours: null,
 }
 
-export type TenantStatus = 'active' | 'deleting' | 'deleted'
+/** `suspended`: it keeps all it has, and its keys are refused until it is active again. */
+export type TenantStatus = 'active' | 'suspended' | 'deleting' | 'deleted'
+
+/** What the operator sets. */
+export type SettableStatus = Extract<TenantStatus, 'active' | 'suspended'>
+
+/** Of a tenant that is neither being deleted nor deleted. */
+export const isKept = (status: TenantStatus): status is SettableStatus => status === 'active' || status === 'suspended'
 
 export type Tenant = {
   readonly tenantId: string

@@ -11,7 +11,19 @@ export const tenantExists = () =>
   })
 
 export const tenantNotActive = () =>
-  new AppError({ code: 'tenant.not_active', status: 409, detail: 'The tenant is being deleted, or is deleted.' })
+  new AppError({
+    code: 'tenant.not_active',
+    status: 409,
+    detail: 'The tenant is being deleted, or is deleted.',
+  })
+
+export const tenantSuspended = () =>
+  new AppError({
+    code: 'tenant.suspended',
+    status: 403,
+    detail:
+      'The operator has suspended the tenant. Nothing is deleted; its keys are good again once it is active. Ask the operator.',
+  })
 
 export const keyNotFound = () =>
   new AppError({ code: 'key.not_found', status: 404, detail: 'There is no key with that id.' })

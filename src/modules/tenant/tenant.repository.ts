@@ -5,6 +5,7 @@ import type { RetentionBody } from './tenant.schemas.ts'
 import {
   type Quotas,
   type Retention,
+  type SettableStatus,
   type StoredKind,
   storedKinds,
   type Tenant,
@@ -41,6 +42,7 @@ const toTenant = (row: TenantRow): Tenant => ({
 })
 
 type TenantValues = { readonly name: string; readonly quotas: Quotas; readonly retention: Retention }
+type ChangedValues = TenantValues & { readonly status: SettableStatus }
 
 /** What is kept for ever is left out. */
 const retentionJson = (retention: Retention): string =>
@@ -65,12 +67,19 @@ export const findTenant = async (tx: TenantTransaction): Promise<Tenant | null> 
   return rows[0] === undefined ? null : toTenant(rows[0])
 }
 
+/** Held until the end of the transaction, so that of two changes at once neither undoes the other. */
+export const lockTenant = async (tx: TenantTransaction): Promise<Tenant | null> => {
+  const rows = await tx.query<TenantRow>(sql`
+    select * from tenant where tenant_id = ${tx.tenantId} for no key update`)
+  return rows[0] === undefined ? null : toTenant(rows[0])
+}
+
 export const updateTenant = async (
   tx: TenantTransaction,
-  { name, quotas, retention }: TenantValues,
+  { name, quotas, retention, status }: ChangedValues,
 ): Promise<Tenant | null> => {
   const rows = await tx.query<TenantRow>(sql`
-    update tenant set name = ${name}, requests_per_second = ${quotas.requestsPerSecond},
+    update tenant set name = ${name}, status = ${status}, requests_per_second = ${quotas.requestsPerSecond},
       memories_max = ${quotas.memoriesMax}, stored_bytes_max = ${quotas.storedBytesMax},
       model_tokens_per_day_max = ${quotas.modelTokensPerDayMax}, retention = ${retentionJson(retention)}::jsonb,
       updated_at = now()
@@ -92,11 +101,12 @@ export const deleteTenantRest = async (tx: TenantTransaction): Promise<void> => 
   await tx.query(sql`delete from api_key where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from model_usage where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`delete from idempotency_key where tenant_id = ${tx.tenantId}`)
+  // First the receipts: who completes one at the same time leaves its audit event before their lock is given back.
+  await tx.query(sql`update erasure set agent_id = '' where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`
     update audit_event set actor = case when actor = 'operator' then actor else '' end,
       target = case when target = tenant_id then target else '' end, agent_ids = null, details = '{}', request_id = ''
     where tenant_id = ${tx.tenantId}`)
-  await tx.query(sql`update erasure set agent_id = '' where tenant_id = ${tx.tenantId}`)
   await tx.query(sql`
     update tenant set name = '', status = 'deleted', retention = '{}', updated_at = now()
     where tenant_id = ${tx.tenantId}`)

@@ -15,9 +15,9 @@ import { fromRetentionBody } from './retention-body.ts'
 import { type NewKeyBody, type QuotasBody, type RetentionBody, tenantComponents } from './tenant.schemas.ts'
 import type { TenantService } from './tenant.service.ts'
 import { fromNewKeyBody, fromQuotasBody, toKeyBody, toTenantBody } from './tenant-body.ts'
-import { noQuotas } from './tenant-types.ts'
+import { noQuotas, type SettableStatus } from './tenant-types.ts'
 
-const tenantParams = Type.Object({ tenant_id: Type.String({ pattern: idPattern('ten') }) })
+export const tenantParams = Type.Object({ tenant_id: Type.String({ pattern: idPattern('ten') }) })
 
 export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantService }): void => {
   for (const component of [...tenantComponents, pageComponent('Tenant')]) app.addSchema(component)
@@ -76,16 +76,18 @@ export const registerTenantRoutes = (app: App, { tenants }: { tenants: TenantSer
     config: { access: operatorAccess },
     schema: {
       operationId: 'updateTenant',
-      summary: "Change a tenant's name, quotas or retention; what is not given stays",
+      summary: "Change a tenant's name, quotas, retention or status; what is not given stays",
       tags: ['admin'],
       params: tenantParams,
-      body: refTo<{ name?: string; quotas?: QuotasBody; retention?: RetentionBody }>('TenantChange'),
+      body: refTo<{ name?: string; quotas?: QuotasBody; retention?: RetentionBody; status?: SettableStatus }>(
+        'TenantChange',
+      ),
       response: { 200: tenantBody, ...bodyProblems(404, 409) },
     },
     handler: async (request) => {
-      const { name, quotas, retention } = request.body
+      const { name, quotas, retention, status } = request.body
       const { tenant_id: tenantId } = request.params
-      const change = { tenantId, name, quotas: fromQuotasBody(quotas), retention: retention ?? {} }
+      const change = { tenantId, name, quotas: fromQuotasBody(quotas), retention: retention ?? {}, status }
       return toTenantBody(await tenants.update(operatorOf(request), change))
     },
   })

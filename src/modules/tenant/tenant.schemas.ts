@@ -25,10 +25,10 @@ export const quotasSchema = Type.Object(
 )
 export type QuotasBody = Static<typeof quotasSchema>
 
-const keptSchema = (unit: string, maximum: number, description: string) =>
+const keptSchema = (unit: string, maximum: number, description: string, whenNull = 'for ever') =>
   Type.Optional(
     Type.Union([Type.Integer({ minimum: 1, maximum }), Type.Null()], {
-      description: `${description}, in ${unit}. Null: for ever.`,
+      description: `${description}, in ${unit}. Null: ${whenNull}.`,
     }),
   )
 
@@ -46,7 +46,12 @@ export const retentionSchema = Type.Object(
       'Messages since they left the context, with the edits that took them out',
     ),
     audit_days: keptSchema('days', 36_500, 'Audit events and receipts of erasures'),
-    answers_hours: keptSchema('hours', 24, 'Answers under an Idempotency-Key, where the service keeps them longer'),
+    answers_hours: keptSchema(
+      'hours',
+      24,
+      'Answers under an Idempotency-Key, where the service keeps them longer',
+      'as long as the service keeps them, 24 hours unless the operator sets less',
+    ),
   },
   {
     $id: 'Retention',
@@ -105,7 +110,10 @@ export const tenantSchema = Type.Object(
   {
     tenant_id: Type.String(),
     name: Type.String(),
-    status: Type.Union([Type.Literal('active'), Type.Literal('deleting'), Type.Literal('deleted')]),
+    status: Type.Union(
+      [Type.Literal('active'), Type.Literal('suspended'), Type.Literal('deleting'), Type.Literal('deleted')],
+      { description: 'Suspended: it keeps all it has, and its keys answer 403.' },
+    ),
     quotas: refTo<QuotasBody>('Quotas'),
     retention: refTo<RetentionBody>('Retention'),
     created_at: momentSchema,
@@ -132,6 +140,11 @@ export const tenantChangeSchema = Type.Object(
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
     quotas: Type.Optional(refTo<QuotasBody>('Quotas')),
     retention: Type.Optional(refTo<RetentionBody>('Retention')),
+    status: Type.Optional(
+      Type.Union([Type.Literal('active'), Type.Literal('suspended')], {
+        description: 'Suspended: its keys answer 403 at once, and nothing is deleted.',
+      }),
+    ),
   },
   {
     $id: 'TenantChange',

@@ -14,7 +14,6 @@ import { createOperatorSecret, createTenantSecret, hashOf } from './key-secret.t
 import { dayOf } from './model-tokens.ts'
 import { readModelUsage } from './model-usage.repository.ts'
 import { makerOf, type OperatorAction } from './operator-action.ts'
-import { fromRetentionBody, toRetentionBody } from './retention-body.ts'
 import { tenantExists, tenantNotActive, tenantNotFound } from './tenant.errors.ts'
 import {
   deleteTenantRest,
@@ -25,15 +24,17 @@ import {
   insertTenant,
   listTenants,
   lockInstallation,
+  lockTenant,
   readUsage,
   setTenantStatus,
   storeOperatorKeyHash,
   updateTenant,
 } from './tenant.repository.ts'
-import type { RetentionBody } from './tenant.schemas.ts'
+import { changeDetails, changed, type TenantChange } from './tenant-change.ts'
 import {
   type AuditEvent,
   type CreatedKey,
+  isKept,
   type Key,
   keptForEver,
   type NewKey,
@@ -125,25 +126,17 @@ export const createTenantService = (options: TenantServiceOptions) => {
       return tenant
     },
 
+    /** Of a tenant that becomes suspended every key is refused: here at once, in other processes as they look again. */
     update: async (
       action: OperatorAction,
-      {
-        tenantId,
-        name,
-        quotas,
-        retention,
-      }: { tenantId: string; name: string | undefined; quotas: Partial<Quotas>; retention: RetentionBody },
+      { tenantId, ...change }: TenantChange & { readonly tenantId: string },
     ): Promise<Tenant> => {
       const updated = await database.transact(tenantId, async (tx) => {
-        const before = await findTenant(tx)
+        const before = await lockTenant(tx)
         if (before === null) throw tenantNotFound()
-        if (before.status !== 'active') throw tenantNotActive()
-        const after = {
-          name: name ?? before.name,
-          quotas: { ...before.quotas, ...quotas },
-          retention: fromRetentionBody(retention, toRetentionBody(before.retention)),
-        }
-        await audit(tx, action, { action: 'tenant.update', target: tenantId, details: { ...after } })
+        const after = changed(before, change)
+        if (after === null) throw tenantNotActive()
+        await audit(tx, action, { action: 'tenant.update', target: tenantId, details: changeDetails(after) })
         return (await updateTenant(tx, after)) ?? before
       })
       onChange(tenantId)
@@ -179,7 +172,7 @@ export const createTenantService = (options: TenantServiceOptions) => {
         insert: async (tx, keyHash) => {
           const tenant = await findTenant(tx)
           if (tenant === null) throw tenantNotFound()
-          if (tenant.status !== 'active') throw tenantNotActive()
+          if (!isKept(tenant.status)) throw tenantNotActive()
           ensureNotOver(key, options.clock.nowMs())
           return addKey(tx, { action, key, keyHash })
         },

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { rateLimited } from '../../../src/http/http-errors.ts'
 import { createRateLimit, type RateLimit } from '../../../src/http/rate-limit.ts'
 import { AppError } from '../../../src/shared/errors.ts'
 
@@ -9,7 +10,7 @@ describe('a rate limit', () => {
   let limit: RateLimit
 
   beforeEach(() => {
-    limit = createRateLimit({ clock: { monotonicMs: () => nowMs, nowMs: () => nowMs } })
+    limit = createRateLimit({ clock: { monotonicMs: () => nowMs, nowMs: () => nowMs }, refusal: rateLimited })
   })
 
   const take = (name = 'a'): number => {

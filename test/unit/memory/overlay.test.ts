@@ -47,6 +47,16 @@ describe('what was written after the index', () => {
     )
   })
 
+  it('gives no cosine above 1, whatever rounding adds', () => {
+    const points = makeRandomPoints(60, 7).filter(({ dense, expiresAtMs }) => dense !== null && expiresAtMs === null)
+    for (const { dense } of points) {
+      const query = makeQuery({ dense, sparse: null, limit: 1 })
+      const merged = layOver(nothing, { points, outdatedIds: new Set(), embedded: [] }, query)
+      expect(merged.dense[0]?.score).toBeCloseTo(1, 5)
+      expect(merged.dense[0]?.score).toBeLessThanOrEqual(1)
+    }
+  })
+
   it('leaves the index out of what it says of changed and removed memories', () => {
     const hits = [3, 2, 1].map((at) => ({ memoryId: memoryIdAt(at), score: at / 10, source: null }))
     const changed = makePoint(2, { dense: vectorOf(0, 1), sparse: sparseOf({ 5: 1 }) })
