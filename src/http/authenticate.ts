@@ -87,11 +87,8 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
   const failures = { perSecond: options.authFailuresPerMinute / 60, burst: options.authFailuresPerMinute }
 
   /** @throws AppError `tenant.suspended` (403) to a key that is good but for that */
-  const findKey = async (request: FastifyRequest): Promise<AuthenticatedKey | null> => {
-    const found = await keys.authenticate(secretOf(request), {
-      from: addressOwner(request.ip),
-      signal: life.signalOf(request),
-    })
+  const findKey = async (request: FastifyRequest, signal?: AbortSignal): Promise<AuthenticatedKey | null> => {
+    const found = await keys.authenticate(secretOf(request), { from: addressOwner(request.ip), signal })
     if (found?.isSuspended) throw tenantSuspended()
     return found
   }
@@ -109,7 +106,7 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
 
   const admitOperator = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     if (!(await isOperatorKey(secretOf(request)))) {
-      if ((await findKey(request)) === null) return refuse(request)
+      if ((await findKey(request, life.signalOf(request))) === null) return refuse(request)
       throw operatorNeeded()
     }
     connections.know(request.raw, 'operator')
@@ -119,12 +116,11 @@ export const registerAuthentication = (app: FastifyInstance, options: Authentica
 
   /** Asked by work that may go on when its request has ended. */
   const ensureLive = (request: FastifyRequest) => async (): Promise<void> => {
-    const found = await keys.authenticate(secretOf(request), { from: addressOwner(request.ip) })
-    if (found === null) throw unauthenticated()
+    if ((await findKey(request)) === null) throw unauthenticated()
   }
 
   const admitTenant = async (request: FastifyRequest, reply: FastifyReply, scopes: readonly Scope[]): Promise<void> => {
-    const found = await findKey(request)
+    const found = await findKey(request, life.signalOf(request))
     if (found === null) {
       if (await isOperatorKey(secretOf(request))) throw tenantNeeded()
       return refuse(request)

@@ -99,4 +99,28 @@ describe('the erasure of a session that is more than one transaction removes', (
     await makeSession(caller, 'large')
     expect((await modules.sessions.get(caller, 'large')).context.version).toBeGreaterThan(0)
   })
+
+  it('M7: one that was cut short is finished by maintenance, whose receipt counts all, and spares the next of its name', async () => {
+    const caller = await modules.makeCaller()
+    await makeSession(caller, 'large')
+    await modules.memories.add(caller, { agentId: 'a', memory: { content } })
+    const cut = eraserOf({ rowsMax: 5, bytesMax: 1_000_000 }, async (transaction) => {
+      if (transaction === 3) throw new Error('cut short')
+    })
+    await expect(cut.erase(caller, 'a')).rejects.toThrow('cut short')
+    await modules.maintenance.runOnce()
+    expect(await countRows(caller)).toBe(0)
+    const [erasure] = await modules.database.transact(caller.tenantId, (tx) =>
+      tx.query<{ id: string; status: string; stores: { store: string; removed: number }[] }>(
+        sql`select erasure_id as id, status, stores from erasure where tenant_id = ${caller.tenantId}`,
+      ),
+    )
+    const removed = Object.fromEntries((erasure?.stores ?? []).map((one) => [one.store, one.removed]))
+    expect(erasure?.status).toBe('completed')
+    expect(removed).toMatchObject({ sessions: 1, messages: 20, steps: 3, tool_calls: 3, memories: 1 })
+
+    await makeSession(caller, 'next')
+    await modules.agents.finishErasure(caller.tenantId, erasure?.id ?? '')
+    expect((await modules.sessions.get(caller, 'next')).sessionId).toBe('next')
+  })
 })

@@ -16,10 +16,11 @@ import {
   eraseBoundsUsual,
   eraseSessions,
   findErasure,
-  insertErasure,
+  findPendingErasure,
   lockAgent,
   lockSessions,
   type RemovedRows,
+  saveErasure,
 } from './erasure.repository.ts'
 
 export type AgentServiceOptions = {
@@ -42,13 +43,15 @@ type ErasureActor = Pick<Caller, 'actor' | 'requestId'>
 /** Completes what was asked for, by itself and maybe long after. */
 const theService: ErasureActor = { actor: 'service', requestId: '' }
 
-type ErasureStep = {
+type ErasureRequest = {
   readonly agentId: string
-  readonly erasureId: string
-  /** What the steps before have removed. */
-  readonly before: RemovedRows
+  /** What the agent had there; null: what it has now. */
+  readonly spaceId: string | null
+  /** For the audit; null: with the whole tenant, whose own deletion is there. */
   readonly by: ErasureActor | null
 }
+
+type ErasureStep = { readonly erasure: Erasure; readonly hasMore: boolean }
 
 /** Of an agent that has more than these, so much is removed at a time, so that no deadline throws all of it away. */
 const batch = { memories: 2_000, sessions: 100 }
@@ -81,59 +84,80 @@ export const createAgentService = (options: AgentServiceOptions) => {
     return erasure
   }
 
+  /** What one transaction takes of a large agent; the agent itself, when little is left. */
+  const removePart = async (
+    tx: TenantTransaction,
+    { agentId, memories, sessions }: { agentId: string; memories: number; sessions: number },
+  ): Promise<{ readonly removed: RemovedRows; readonly hasMore: boolean }> => {
+    const isLarge = memories > batch.memories || sessions > batch.sessions
+    const sessionIds = await lockSessions(tx, { agentId, limit: isLarge ? batch.sessions : null })
+    const erased = await eraseSessions(tx, { agentId, sessionIds, ...eraseBounds })
+    if (erased.hasMore) return erased
+    const memoriesRemoved = isLarge ? await removeMemories(tx, { agentId, limit: batch.memories }) : 0
+    if (memoriesRemoved > 0 || (isLarge && sessionIds.length > 0))
+      return { removed: addRemoved(erased.removed, [{ store: 'memories', removed: memoriesRemoved }]), hasMore: true }
+    return { removed: addRemoved(erased.removed, await eraseAgentRows(tx, agentId)), hasMore: false }
+  }
+
+  /** The receipt is begun with the first part, so that whoever finds it pending can go on with the next. */
+  const eraseStep = async (
+    tx: TenantTransaction,
+    { agentId, spaceId, by, newErasureId }: ErasureRequest & { readonly newErasureId: string },
+  ): Promise<ErasureStep | null> => {
+    const agent = await lockAgent(tx, agentId)
+    if (agent === null || agent.spaceId !== (spaceId ?? agent.spaceId)) return null
+    const begun = await findPendingErasure(tx, agent.spaceId)
+    const erasureId = begun?.erasureId ?? newErasureId
+    if (begun === null && by !== null)
+      await audit(tx, { action: 'agent.erase', agentId, details: { erasure_id: erasureId } }, by)
+    const { removed, hasMore } = await removePart(tx, { agentId, ...agent })
+    const stores = addRemoved(begun?.stores ?? [], removed)
+    return { erasure: await saveErasure(tx, { erasureId, agentId, spaceId: agent.spaceId, stores }), hasMore }
+  }
+
+  /** Part by part, beside others that do the same. Null: there was nothing of it any more. */
+  const eraseRows = async (tenantId: string, request: ErasureRequest): Promise<Erasure | null> => {
+    const newErasureId = createId('era')
+    const erasePart = (spaceId: string | null): Promise<ErasureStep | null> =>
+      database.transact(tenantId, (tx) => eraseStep(tx, { ...request, spaceId, newErasureId }))
+    let step = await erasePart(request.spaceId)
+    let erasure = step?.erasure ?? null
+    while (step?.hasMore) {
+      step = await erasePart(step.erasure.spaceId)
+      erasure = step?.erasure ?? erasure
+    }
+    if (erasure !== null) forgetTexts(tenantId)
+    return erasure
+  }
+
   /**
-   * Empties the erased space in the index and closes the receipt. The database has forgotten the agent already, so
-   * until then nothing of it can be read; when the index is away the erasure stays pending and is tried again.
+   * Empties the erased space in the index and closes the receipt. The database has forgotten the agent already; when the
+   * index is away the erasure stays pending and is tried again.
    */
-  const finishErasure = async (tenantId: string, erasureId: string): Promise<Erasure> => {
-    const erasure = await database.transact(tenantId, (tx) => findErasure(tx, erasureId))
-    if (erasure === null) throw erasureNotFound()
-    if (erasure.status === 'completed') return erasure
+  const closeErasure = async (tenantId: string, erasure: Erasure): Promise<Erasure> => {
+    const { erasureId, spaceId } = erasure
     try {
       const signal = AbortSignal.timeout(indexTimeoutMs)
-      const pointsRemoved = await vectorIndex.removeSpace(tenantId, erasure.spaceId, { signal })
-      const completed = await database.transact(tenantId, (tx) => complete(tx, { erasureId, pointsRemoved }))
-      return completed ?? erasure
+      const pointsRemoved = await vectorIndex.removeSpace(tenantId, spaceId, { signal })
+      const closed = await database.transact(
+        tenantId,
+        // Null: another process has closed it meanwhile.
+        async (tx) => (await complete(tx, { erasureId, pointsRemoved })) ?? (await findErasure(tx, erasureId)),
+      )
+      return closed ?? erasure
     } catch (error) {
       if (isAppError(error)) return erasure
       throw error
     }
   }
 
-  /** A batch of what a large agent has, with what was removed so far; the agent itself, when little is left. */
-  const eraseStep = async (
-    tx: TenantTransaction,
-    { agentId, erasureId, before, by }: ErasureStep,
-  ): Promise<Erasure | { readonly removed: RemovedRows } | null> => {
-    const has = await lockAgent(tx, agentId)
-    if (has === null) return null
-    if (before.length === 0 && by !== null)
-      await audit(tx, { action: 'agent.erase', agentId, details: { erasure_id: erasureId } }, by)
-    const isLarge = has.memories > batch.memories || has.sessions > batch.sessions
-    const sessionIds = await lockSessions(tx, { agentId, limit: isLarge ? batch.sessions : null })
-    const erased = await eraseSessions(tx, { agentId, sessionIds, ...eraseBounds })
-    const sessions = addRemoved(before, erased.removed)
-    if (erased.hasMore) return { removed: sessions }
-    const memories = isLarge ? await removeMemories(tx, { agentId, limit: batch.memories }) : 0
-    if (memories > 0 || (isLarge && sessionIds.length > 0))
-      return { removed: addRemoved(sessions, [{ store: 'memories', removed: memories }]) }
-    const { spaceId, removed } = await eraseAgentRows(tx, agentId)
-    return insertErasure(tx, { erasureId, agentId, spaceId, stores: addRemoved(sessions, removed) })
-  }
-
-  /** `by`: for the audit; null: with the whole tenant, whose own deletion is there. */
-  const eraseRows = async (tenantId: string, agentId: string, by: ErasureActor | null): Promise<Erasure | null> => {
-    const erasureId = createId('era')
-    let removed: RemovedRows = []
-    for (;;) {
-      const step = await database.transact(tenantId, (tx) => eraseStep(tx, { agentId, erasureId, before: removed, by }))
-      if (step !== null && 'removed' in step) {
-        removed = step.removed
-        continue
-      }
-      if (step !== null) forgetTexts(tenantId)
-      return step
-    }
+  /** Null: there is no such agent. */
+  const eraseAgent = async (
+    tenantId: string,
+    agent: { readonly agentId: string; readonly by: ErasureActor | null },
+  ): Promise<Erasure | null> => {
+    const erasure = await eraseRows(tenantId, { ...agent, spaceId: null })
+    return erasure && closeErasure(tenantId, erasure)
   }
 
   return {
@@ -171,9 +195,9 @@ export const createAgentService = (options: AgentServiceOptions) => {
     },
 
     erase: async (caller: Caller, agentId: string): Promise<Erasure> => {
-      const erasure = await eraseRows(caller.tenantId, agentId, caller)
+      const erasure = await eraseAgent(caller.tenantId, { agentId, by: caller })
       if (erasure === null) throw agentNotFound()
-      return finishErasure(caller.tenantId, erasure.erasureId)
+      return erasure
     },
 
     getErasure: async (caller: Caller, erasureId: string): Promise<Erasure> => {
@@ -182,17 +206,22 @@ export const createAgentService = (options: AgentServiceOptions) => {
       return erasure
     },
 
-    finishErasure,
+    /** Goes on with an erasure that was cut short, or whose index was away. */
+    finishErasure: async (tenantId: string, erasureId: string): Promise<Erasure> => {
+      const erasure = await database.transact(tenantId, (tx) => findErasure(tx, erasureId))
+      if (erasure === null) throw erasureNotFound()
+      if (erasure.status === 'completed') return erasure
+      const { agentId, spaceId } = erasure
+      const latest = await eraseRows(tenantId, { agentId, spaceId, by: null })
+      return closeErasure(tenantId, latest ?? erasure)
+    },
 
     /** Erases every agent of a tenant, page by page; safe to repeat after a crash. */
     eraseAll: async (tenantId: string): Promise<void> => {
       for (;;) {
         const agents = await database.transact(tenantId, (tx) => listAgents(tx, { after: '', limit: 100, only: null }))
         if (agents.length === 0) return
-        for (const { agentId } of agents) {
-          const erasure = await eraseRows(tenantId, agentId, null)
-          if (erasure !== null) await finishErasure(tenantId, erasure.erasureId)
-        }
+        for (const { agentId } of agents) await eraseAgent(tenantId, { agentId, by: null })
       }
     },
   }

@@ -43,9 +43,9 @@ export const addRemoved = (one: RemovedRows, other: RemovedRows): RemovedRows =>
 export const lockAgent = async (
   tx: TenantTransaction,
   agentId: string,
-): Promise<{ readonly memories: number; readonly sessions: number } | null> => {
-  const [row] = await tx.query<{ memories: number; sessions: number }>(sql`
-    select memory_count as memories, session_count as sessions from agent
+): Promise<{ readonly spaceId: string; readonly memories: number; readonly sessions: number } | null> => {
+  const [row] = await tx.query<{ spaceId: string; memories: number; sessions: number }>(sql`
+    select space_id as "spaceId", memory_count as memories, session_count as sessions from agent
     where tenant_id = ${tx.tenantId} and agent_id = ${agentId} for update`)
   return row ?? null
 }
@@ -138,13 +138,10 @@ export const eraseSessions = async (
 }
 
 /** Removes the agent's row and all that hangs on it but its sessions. Writers wait for this and then find nothing. */
-export const eraseAgentRows = async (
-  tx: TenantTransaction,
-  agentId: string,
-): Promise<{ readonly spaceId: string; readonly removed: RemovedRows }> => {
-  const rows = await tx.query<{ space_id: string } & Record<string, number>>(sql`
+export const eraseAgentRows = async (tx: TenantTransaction, agentId: string): Promise<RemovedRows> => {
+  const [counts] = await tx.query<Record<string, number>>(sql`
     with gone_agent as (
-      delete from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning space_id
+      delete from agent where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
     ), gone_memory as (
       delete from memory where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
     ), gone_version as (
@@ -156,25 +153,31 @@ export const eraseAgentRows = async (
     ), gone_answer as (
       delete from idempotency_key where tenant_id = ${tx.tenantId} and agent_id = ${agentId} returning 1
     )
-    select space_id, (select count(*) from gone_memory) as memories,
-      (select count(*) from gone_version) as memory_versions, (select count(*) from gone_entry) as index_entries,
+    select (select count(*) from gone_memory) as memories, (select count(*) from gone_version) as memory_versions, (select count(*) from gone_entry) as index_entries,
       (select count(*) from gone_term) as term_counts, (select count(*) from gone_answer) as stored_answers
     from gone_agent`)
-  const [row] = rows
-  if (row === undefined) throw brokenInvariant('A locked agent vanished while it was erased.')
-  const { space_id: spaceId, ...counts } = row
-  return { spaceId, removed: storesOf(counts) }
+  if (counts === undefined) throw brokenInvariant('A locked agent vanished while it was erased.')
+  return storesOf(counts)
 }
 
-export const insertErasure = async (
+/** The receipt as it stands: `stores` is all that was removed so far. */
+export const saveErasure = async (
   tx: TenantTransaction,
   erasure: Pick<Erasure, 'erasureId' | 'agentId' | 'spaceId' | 'stores'>,
 ): Promise<Erasure> => {
   const rows = await tx.query<ErasureRow>(sql`
     insert into erasure (tenant_id, erasure_id, agent_id, space_id, status, stores)
     values (${tx.tenantId}, ${erasure.erasureId}, ${erasure.agentId}, ${erasure.spaceId}, 'pending',
-      ${JSON.stringify(erasure.stores)}::jsonb) returning *`)
+      ${JSON.stringify(erasure.stores)}::jsonb)
+    on conflict (tenant_id, erasure_id) do update set stores = excluded.stores returning *`)
   return toErasure(rows[0] as ErasureRow)
+}
+
+/** The one that was begun of what an agent holds in this space, and is not done. */
+export const findPendingErasure = async (tx: TenantTransaction, spaceId: string): Promise<Erasure | null> => {
+  const rows = await tx.query<ErasureRow>(sql`
+    select * from erasure where tenant_id = ${tx.tenantId} and status = 'pending' and space_id = ${spaceId}`)
+  return rows[0] === undefined ? null : toErasure(rows[0])
 }
 
 export const findErasure = async (tx: TenantTransaction, erasureId: string): Promise<Erasure | null> => {
