@@ -166,10 +166,10 @@ const registerMetricsRoute = (app: App, { metrics }: AppOptions): void => {
   })
 }
 
-const registerModules = (app: App, options: AppOptions): void => {
+const registerModules = (app: App, options: AppOptions, { isAlone }: Pick<RequestLife, 'isAlone'>): void => {
   const { modules } = options
   const { contexts } = modules
-  const exports = createExports()
+  const exports = createExports({ isAlone })
   registerTenantRoutes(app, modules)
   registerKeyRoutes(app, modules)
   registerTenantViewRoutes(app, modules)
@@ -226,6 +226,6 @@ export const createApp = async (options: AppOptions): Promise<BuiltApp> => {
   await registerApiReference(app)
   registerHealthRoutes(app, { parts: options.healthParts, isDraining: life.isDraining, isOperator })
   registerMetricsRoute(app, options)
-  registerModules(app, options)
+  registerModules(app, options, life)
   return { app, life }
 }

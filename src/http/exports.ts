@@ -1,8 +1,8 @@
 /**
  * Exports: lines of JSON (NDJSON), a page in memory at a time. Reading a page and writing it as text is a turn, and a tenant
  * has one turn at a time, however many exports it has begun: dozens of them take as much of the database and the event
- * loop as one, and rest as long as a page took, so that others find both free half of the time. The next page is read when
- * the client has taken the last, so an export that nobody reads holds a page and no turn.
+ * loop as one. Beside others a tenant rests as long as a page took, so that they find both free half of the time. The next
+ * page is read when the client has taken the last, so an export that nobody reads holds a page and no turn.
  */
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
@@ -51,7 +51,7 @@ const toPieces = async <Item>(
   return piece === '' ? pieces : [...pieces, piece]
 }
 
-export const createExports = (): Exports => {
+export const createExports = ({ isAlone }: { readonly isAlone: (tenantId: string) => boolean }): Exports => {
   /** Who waits has a place among the streams in flight. */
   const turns = createFairSlots({
     ...{ runningMax: turnsMax, runningPerTenantMax: 1, waitingMax: Number.POSITIVE_INFINITY },
@@ -68,7 +68,8 @@ export const createExports = (): Exports => {
         await caller.ensureLive?.()
         return await toPieces(value, { caller, toBody })
       } finally {
-        setTimeout(leave, Math.min(restMaxMs, performance.now() - startedMs))
+        if (isAlone(caller.tenantId)) leave()
+        else setTimeout(leave, Math.min(restMaxMs, performance.now() - startedMs))
       }
     }
     try {

@@ -106,6 +106,8 @@ export const registerRequestLife = (app: FastifyInstance, options: RequestLifeOp
       throw draining()
     },
     inFlight: places.inFlight,
+    /** No other tenant has come for a while. */
+    isAlone: places.isAlone,
     startDraining: () => {
       isDraining = true
     },

@@ -59,12 +59,16 @@ describe('memories over HTTP', () => {
     expect(agent.data.memory_count).toBe(20)
   })
 
-  it('the same words twice at once: one of them is told of the other', async () => {
-    const added = await Promise.all([1, 2, 3].map(() => add('twins', { content: 'Said at the same time' })))
-    const ids = added.map(({ data }) => data.memory_id)
-    const told = added.filter(({ data }) => data.duplicate_of !== undefined)
-    expect(told).toHaveLength(2)
-    for (const { data } of told)
-      expect(ids).toContain((data.duplicate_of as unknown as { memory_id: string }).memory_id)
+  it('the same words several times at once: all but one are told of another', async () => {
+    const agents = Array.from({ length: 24 }, (_, at) => `twins-${at}`)
+    const toldOf = async (agentId: string): Promise<number> => {
+      const added = await Promise.all([1, 2, 3].map(() => add(agentId, { content: 'Said at the same time' })))
+      const ids = added.map(({ data }) => data.memory_id)
+      const told = added.filter(({ data }) => data.duplicate_of !== undefined)
+      for (const { data } of told)
+        expect(ids).toContain((data.duplicate_of as unknown as { memory_id: string }).memory_id)
+      return told.length
+    }
+    expect(await Promise.all(agents.map(toldOf))).toEqual(agents.map(() => 2))
   })
 })

@@ -65,9 +65,7 @@ export const insertMemories = async (
       case when input.uses_default_ttl then input.written_at + clock.default_ttl else input.expires_at end
     from input join clock on clock.agent_id = input.agent_id
     returning written.memory_id, written.revision, written.expires_at,
-      (select older.memory_id from memory as older where older.tenant_id = written.tenant_id
-        and older.agent_id = written.agent_id and older.content_hash = written.content_hash
-        and (older.expires_at is null or older.expires_at > written.created_at) limit 1) as identical_to,
+      find_identical(written) as identical_to,
       (select clock.duplicate_threshold from clock where clock.agent_id = written.agent_id) as duplicate_threshold`)
   const byId = new Map(inserted.map((row) => [row.memory_id, row]))
   const alike = firstAlike(rows)

@@ -42,7 +42,7 @@ const createSource = () => {
 
 describe('exports', () => {
   it('A2: of one tenant read one page at a time, however many they are, and those of others meanwhile', async () => {
-    const exports = createExports()
+    const exports = createExports({ isAlone: () => false })
     const source = createSource()
     const start = (tenantId: string, name: string) =>
       readAll(exports.readText({ caller: callerOf(tenantId), pages: source.pagesOf(name, 2), toBody }))
@@ -57,7 +57,7 @@ describe('exports', () => {
   })
 
   it('A2: one that nobody reads has read one page, and keeps no other of its tenant waiting', async () => {
-    const exports = createExports()
+    const exports = createExports({ isAlone: () => false })
     const source = createSource()
     source.open()
     const deaf = exports.readText({ caller: callerOf('ten_a'), pages: source.pagesOf('deaf', 9), toBody })
@@ -70,7 +70,7 @@ describe('exports', () => {
   })
 
   it('who leaves while it waits for its turn takes none', async () => {
-    const exports = createExports()
+    const exports = createExports({ isAlone: () => false })
     const source = createSource()
     const left = new AbortController()
     const first = readAll(exports.readText({ caller: callerOf('ten_a'), pages: source.pagesOf('first', 1), toBody }))
@@ -85,7 +85,7 @@ describe('exports', () => {
   })
 
   it('a page whose reading fails gives its turn back', async () => {
-    const exports = createExports()
+    const exports = createExports({ isAlone: () => false })
     async function* failing(): AsyncGenerator<readonly string[]> {
       yield await Promise.reject(new Error('away'))
     }
@@ -99,7 +99,7 @@ describe('exports', () => {
   })
 
   it('long pages leave in pieces of whole lines', async () => {
-    const exports = createExports()
+    const exports = createExports({ isAlone: () => false })
     const names = Array.from({ length: 50 }, (_, at) => `${at} ${'x'.repeat(10_000)}`)
     async function* pages(): AsyncGenerator<readonly string[]> {
       yield names
