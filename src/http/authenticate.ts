@@ -18,15 +18,8 @@ import { canonicalJson } from '../shared/json-limits.ts'
 import { addressOwner } from './address.ts'
 import { isStreamedBody } from './body-parsers.ts'
 import type { Connections } from './connections.ts'
-import {
-  invalidIdempotencyKey,
-  operatorNeeded,
-  rateLimited,
-  scopeMissing,
-  tenantNeeded,
-  tooManyWrongKeys,
-  unauthenticated,
-} from './http-errors.ts'
+import { invalidIdempotencyKey, operatorNeeded, scopeMissing, tenantNeeded, unauthenticated } from './http-errors.ts'
+import { rateLimited, tooManyWrongKeys } from './load-errors.ts'
 import { createRateLimit } from './rate-limit.ts'
 import type { RequestLife } from './request-life.ts'
 import { secretOf, takesIdempotencyKey } from './route.ts'

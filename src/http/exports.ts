@@ -10,7 +10,7 @@ import type { Caller } from '../shared/caller.ts'
 import { createFairSlots } from '../shared/fair-slots.ts'
 import { isLargeJson, jsonSteps } from '../shared/json-steps.ts'
 import { createPauses, inSlices } from '../shared/yielding.ts'
-import { overloaded } from './http-errors.ts'
+import { overloaded } from './load-errors.ts'
 
 export const ndjson = 'application/x-ndjson'
 

@@ -10,7 +10,7 @@ import {
   tenantBodyBytesInFlight,
   tenantRequestsInFlight,
   tenantStreamsInFlight,
-} from './http-errors.ts'
+} from './load-errors.ts'
 import { createCompany, createShare, type Share, type ShareBounds } from './shares.ts'
 
 export type PlacesOptions = {

@@ -9,7 +9,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createFairSlots } from '../shared/fair-slots.ts'
 import { type DeadlineOptions, registerDeadlines } from './deadline.ts'
-import { clientGone, draining, overloaded } from './http-errors.ts'
+import { clientGone } from './http-errors.ts'
+import { draining, overloaded } from './load-errors.ts'
 import { createPlaces, type Kind, kinds, type Owner, type Places, type PlacesOptions } from './places.ts'
 import { isStream, watchStreamedRoutes } from './streamed-route.ts'
 

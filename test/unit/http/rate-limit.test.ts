@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { rateLimited } from '../../../src/http/http-errors.ts'
+import { rateLimited } from '../../../src/http/load-errors.ts'
 import { createRateLimit, type RateLimit } from '../../../src/http/rate-limit.ts'
 import { AppError } from '../../../src/shared/errors.ts'
 
