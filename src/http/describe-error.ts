@@ -26,8 +26,12 @@ export const describeError = (error: unknown, depth = 0): unknown => {
   }
 }
 
-/** Tells the operator of a failure of the service or of what it needs; of the client's errors nothing is told. */
-export const logFailure = (log: Pick<FastifyBaseLogger, 'error' | 'info'>, error: AppError): void => {
+/**
+ * Tells the operator of a failure of the service or of what it needs, and in a word of what the service refused by itself: a
+ * bound that was reached, a part that is not configured. Of the client's errors nothing is told.
+ */
+export const logFailure = (log: Pick<FastifyBaseLogger, 'error' | 'warn' | 'info'>, error: AppError): void => {
   if (error.code === 'request.aborted') log.info('the client went away')
+  else if (error.status === 503 && error.cause === undefined) log.warn(error.code)
   else if (error.status >= 500) log.error({ failure: describeError(error) }, error.code)
 }
