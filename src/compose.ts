@@ -139,7 +139,10 @@ export const composeModules = (parts: Parts, settings: Settings): Modules => {
     createId,
     indexTimeoutMs: settings.indexTimeoutMs,
     removeMemories,
-    forgetTexts: (tenantId) => embedder.forget?.(tenantId),
+    forgetTexts: (tenantId) => {
+      embedder.forget?.(tenantId)
+      tokenizer.forget()
+    },
   })
   const tenants = createTenantService({
     database,

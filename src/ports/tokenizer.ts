@@ -25,4 +25,6 @@ export type Tokenizer = {
   countText(text: string): number
   /** Tokens of a message including what its role and separators cost, at least 1. */
   countMessage(message: CountableMessage): number
+  /** Drops what is kept of texts so as not to count them again. Changes no count. */
+  forget(): void
 }

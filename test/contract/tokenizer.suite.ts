@@ -66,6 +66,14 @@ export const describeTokenizerContract = (name: string, create: () => Promise<To
       expect(tokenizer.countText(text.repeat(131_072 / text.length))).toBeGreaterThan(0)
     })
 
+    it('what was prepared, and what is forgotten, counts as ever', async () => {
+      const tokenizer = await create()
+      const before = tokenizer.countText(samples.dialogue)
+      for (const _ of tokenizer.prepare([samples.dialogue])) expect(tokenizer.countText(samples.dialogue)).toBe(before)
+      tokenizer.forget()
+      expect(tokenizer.countText(samples.dialogue)).toBe(before)
+    })
+
     it('says whether it counts or estimates', async () => {
       const { source, name: tokenizerName } = await create()
       expect(['tokenizer', 'estimate']).toContain(source)

@@ -11,8 +11,8 @@
  * Chinese. Against o200k_base the same weights are within 10 % for English and code; where digits abound they count up
  * to half more, since that vocabulary takes three at once. Base64 comes out too low.
  */
-import { LRUCache } from 'lru-cache'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
+import { keepCounts } from './kept-counts.ts'
 import { countChatMessage } from './message-tokens.ts'
 import { countFeatures, type FeatureName, featureNames } from './text-features.ts'
 
@@ -35,8 +35,6 @@ const tokensOf: Readonly<Record<FeatureName, number>> = {
   otherSymbols: 0.801,
 }
 
-/** Of the texts whose counts are kept, in UTF-16 units: those of the largest context twice. */
-const keptUnitsMax = 16 * 1_048_576
 /** Shorter texts are counted again. */
 const keptFromUnits = 64
 
@@ -48,13 +46,8 @@ const estimateText = (text: string): number => {
 
 /** Needs nothing and never fails; 4 MB take about 25 ms. */
 export const createEstimatingTokenizer = (): Tokenizer => {
-  const kept = new LRUCache<string, number>({ maxSize: keptUnitsMax, sizeCalculation: (_count, { length }) => length })
-  const countText = (text: string): number => {
-    if (text.length < keptFromUnits) return estimateText(text)
-    const count = kept.get(text) ?? estimateText(text)
-    kept.set(text, count)
-    return count
-  }
+  const kept = keepCounts(estimateText)
+  const countText = (text: string): number => (text.length < keptFromUnits ? estimateText(text) : kept.count(text))
   return {
     source: 'estimate',
     name: 'estimate',
@@ -66,5 +59,6 @@ export const createEstimatingTokenizer = (): Tokenizer => {
     },
     countText,
     countMessage: (message) => countChatMessage(message, countText),
+    forget: kept.forget,
   }
 }

@@ -13,10 +13,10 @@ import { Tokenizer as VocabularyTokenizer } from '@huggingface/tokenizers'
 import type { Tokenizer } from '../../ports/tokenizer.ts'
 import { AppError } from '../../shared/errors.ts'
 import type { Steps } from '../../shared/yielding.ts'
+import { keepCounts } from './kept-counts.ts'
 import { countChatMessage } from './message-tokens.ts'
 
 const pieceCharsMax = 4_096
-const cacheEntriesMax = 2_048
 const readTimeoutMs = 30_000
 
 const unreadable = (path: string, cause: unknown) =>
@@ -75,19 +75,6 @@ function* piecesOf(text: string): Generator<string> {
   }
 }
 
-/** Counts by piece, the least recently used forgotten first. */
-const createCounter = (countPiece: (piece: string) => number): ((piece: string) => number) => {
-  const counts = new Map<string, number>()
-  return (piece) => {
-    const count = counts.get(piece) ?? countPiece(piece)
-    counts.delete(piece)
-    counts.set(piece, count)
-    const oldest = counts.size > cacheEntriesMax ? counts.keys().next().value : undefined
-    if (oldest !== undefined) counts.delete(oldest)
-    return count
-  }
-}
-
 /** @throws AppError `tokenizer.unreadable` when the file is missing, is no tokenizer, or takes longer than 30 s to read */
 export const createFileTokenizer = async ({
   path,
@@ -98,16 +85,16 @@ export const createFileTokenizer = async ({
 }): Promise<Tokenizer> => {
   const deadline = AbortSignal.timeout(readTimeoutMs)
   const vocabulary = await loadVocabulary(path, signal ? AbortSignal.any([signal, deadline]) : deadline)
-  const countPiece = createCounter((piece) => vocabulary.encode(piece, { add_special_tokens: false }).ids.length)
+  const kept = keepCounts((piece) => vocabulary.encode(piece, { add_special_tokens: false }).ids.length)
   const countText = (text: string): number => {
     let sum = 0
-    for (const piece of piecesOf(text)) sum += countPiece(piece)
+    for (const piece of piecesOf(text)) sum += kept.count(piece)
     return sum
   }
   function* prepare(texts: readonly string[]): Steps<void> {
     for (const text of texts)
       for (const piece of piecesOf(text)) {
-        countPiece(piece)
+        kept.count(piece)
         yield
       }
   }
@@ -117,5 +104,6 @@ export const createFileTokenizer = async ({
     prepare,
     countText,
     countMessage: (message) => countChatMessage(message, countText),
+    forget: kept.forget,
   }
 }
