@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import pino from 'pino'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createBundledEmbedder } from '../../src/drivers/embedder/bundled-embedder.ts'
@@ -35,5 +36,15 @@ describe('the bundled embedder', () => {
     const query = embedder.embed(['what was the deposit?'], 'query').then(() => order.push('query'))
     await Promise.all([passages, query])
     expect(order).toEqual(['query', 'passages'])
+  })
+
+  it('A2: the thread of the model gives way to the rest of the process, where the system has priorities of threads', async () => {
+    await embedder.embed(['now the thread runs'], 'query')
+    const threads = process.platform === 'linux' ? readdirSync('/proc/self/task') : []
+    /** The nineteenth field of `stat`, counted behind the name, which may hold blanks (proc_pid_stat(5)). */
+    const niceOf = (thread: string): number =>
+      Number(readFileSync(`/proc/self/task/${thread}/stat`, 'utf8').split(') ').at(-1)?.split(' ')[16])
+    const isBehind = threads.some((thread) => niceOf(thread) > niceOf(String(process.pid)))
+    expect(isBehind).toBe(process.platform === 'linux')
   })
 })

