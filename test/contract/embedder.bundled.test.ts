@@ -29,6 +29,18 @@ describe('the bundled embedder', () => {
     expect(longer).toEqual(cut)
   })
 
+  it.each(['\uFDFA', '㌀', '㈱ ', '…'])(
+    'A2: texts of %s, which NFKC makes longer, take no longer than others',
+    async (letter) => {
+      const [grown, plain] = await embedder.embed(
+        [letter.repeat(32_768), letter.repeat(2_048).normalize('NFKC')],
+        'passage',
+      )
+      expect(grown).toEqual(plain)
+    },
+    5_000,
+  )
+
   it('a query goes before the passages that wait', async () => {
     const order: string[] = []
     const texts = Array.from({ length: 120 }, (_, index) => `Passage ${index} of a long import that takes its time.`)

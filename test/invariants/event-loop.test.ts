@@ -19,9 +19,7 @@ import { isBlank } from '../../src/shared/blank-text.ts'
 import { inSlices, type Steps } from '../../src/shared/yielding.ts'
 import { type AdversarialText, adversarialTexts } from '../support/adversarial-texts.ts'
 import { expectStatus, useApp } from '../support/http.ts'
-import { expectShortStops, slicedStopMs } from '../support/short-stops.ts'
-
-const sliced = { stopMsMax: slicedStopMs }
+import { expectShortStops } from '../support/short-stops.ts'
 
 const contentCharacters = 32_768
 const messageCharacters = 131_072
@@ -83,16 +81,16 @@ describe('A3: no text within the limits stops the event loop', () => {
 
   it.each(hardToSummarise)('a summary of $kind', async ({ make }) => {
     const text = make(messageCharacters)
-    await expectShortStops(() => inSlices(summarySteps(text, 'user')), sliced)
-    await expectShortStops(() => inSlices(summarySteps(text, 'tool')), sliced)
+    await expectShortStops(() => inSlices(summarySteps(text, 'user')))
+    await expectShortStops(() => inSlices(summarySteps(text, 'tool')))
   })
 
   it.each(hardToParse)('the output of a model: $kind', async ({ make }) => {
     const text = make(outputCharacters)
-    await expectShortStops(() => inSlices(outputSteps(text)), sliced)
-    await expectShortStops(() => inSlices(outputSteps(`<tool_call>${text}`)), sliced)
+    await expectShortStops(() => inSlices(outputSteps(text)))
+    await expectShortStops(() => inSlices(outputSteps(`<tool_call>${text}`)))
     const call = { id: 'a', type: 'function', function: { name: 'Add_memory', arguments: text.slice(0, 524_288) } }
-    await expectShortStops(() => inSlices(openAiCallSteps([call, { ...call, id: 'b' }])), sliced)
+    await expectShortStops(() => inSlices(openAiCallSteps([call, { ...call, id: 'b' }])))
   })
 
   it('a history of 2,000 messages that are all alike', async () => {

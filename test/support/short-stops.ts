@@ -1,7 +1,6 @@
 /**
- * Holds work to a bound of how long the event loop may stand: the one that is promised (A3) where nobody can interrupt the
- * work, and less where it is done in slices, so that a slower machine keeps the promise too. The bound grows with how slow
- * this machine is at the moment, and the best of several tries counts: what else runs here must not fail a test.
+ * Holds work to how long the event loop may stand (A3). The bound grows with how slow this machine is at the moment, and the
+ * best of several tries counts: what else runs here must not fail a test.
  */
 import { expect } from 'vitest'
 import { longestStop } from './event-loop-stop.ts'
@@ -9,17 +8,12 @@ import { machineFactor } from './machine-factor.ts'
 
 const triesMax = 4
 
-export const promisedStopMs = 100
-/** Half of what is promised. */
-export const slicedStopMs = 50
+const stopMsMax = 100
 
 /** Passes with the first try that keeps the bound. `prepare` makes what a try needs, and is not measured. */
 export const expectShortStops = async (
   work: () => unknown,
-  {
-    stopMsMax = promisedStopMs,
-    prepare = async () => work,
-  }: { stopMsMax?: number; prepare?: () => Promise<() => unknown> } = {},
+  prepare: () => Promise<() => unknown> = async () => work,
 ): Promise<void> => {
   const excess: number[] = []
   for (let tries = 0; tries < triesMax; tries += 1) {
