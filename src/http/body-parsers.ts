@@ -2,6 +2,7 @@
  * How bodies are read. JSON has to be UTF-8: replacing broken bytes would store something else than was sent. NDJSON is
  * handed on as a stream, for operations that declare it. What an operation does not declare is a 415, never a guess.
  */
+
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Clock } from '../shared/clock.ts'
@@ -19,13 +20,13 @@ import {
   unsupportedEncoding,
   unsupportedMediaType,
 } from './http-errors.ts'
+import { ndjson } from './media-types.ts'
 import { createPace, type PaceOptions } from './pace.ts'
 import { piecesOf, readWhole } from './read-body.ts'
 import type { RequestLife } from './request-life.ts'
 import { isForAnybody } from './route.ts'
 
 const json = 'application/json'
-const ndjson = 'application/x-ndjson'
 
 type BodySchema = { readonly content?: Readonly<Record<string, unknown>> }
 

@@ -11,8 +11,7 @@ import { createFairSlots } from '../shared/fair-slots.ts'
 import { isLargeJson, jsonSteps } from '../shared/json-steps.ts'
 import { createPauses, inSlices } from '../shared/yielding.ts'
 import { overloaded } from './load-errors.ts'
-
-export const ndjson = 'application/x-ndjson'
+import { ndjson } from './media-types.ts'
 
 const turnsMax = 4
 const restMaxMs = 50

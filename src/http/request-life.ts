@@ -6,11 +6,13 @@
  * Of what has a place some are at work and the rest waits: tenants take turns, so that one with a hundred requests under way
  * leaves the event loop and the database to others after a few of them.
  */
+
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { createFairSlots } from '../shared/fair-slots.ts'
 import { type DeadlineOptions, registerDeadlines } from './deadline.ts'
 import { clientGone } from './http-errors.ts'
 import { draining, overloaded } from './load-errors.ts'
+import { ndjson } from './media-types.ts'
 import { createPlaces, type Kind, kinds, type Owner, type Places, type PlacesOptions } from './places.ts'
 import { isStream, watchStreamedRoutes } from './streamed-route.ts'
 
@@ -20,8 +22,6 @@ export type RequestLifeOptions = DeadlineOptions &
     readonly requestsAtWorkPerTenantMax: number
     readonly bodyLimitBytes: number
   }
-
-const ndjson = 'application/x-ndjson'
 
 /** Bytes that a body may take in memory, as far as its headers say; an import may take as many as the largest body. */
 const weightOf = ({ headers, method }: FastifyRequest, bodyLimitBytes: number): number => {

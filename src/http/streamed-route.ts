@@ -1,6 +1,8 @@
 /** Which requests take or give a stream: told once from a route's schema and, where that answers either way, from the request. */
+
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
 import { brokenInvariant } from '../shared/errors.ts'
+import { eventStream, ndjson } from './media-types.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -14,8 +16,8 @@ declare module 'fastify' {
 const streamsOf = ({ schema, config, url }: RouteOptions): 'always' | 'when asked' | 'never' => {
   const { body, response } = (schema ?? {}) as { body?: unknown; response?: Record<string, unknown> }
   const types = JSON.stringify([body, response?.['200']])
-  if (types.includes('application/x-ndjson')) return 'always'
-  if (!types.includes('text/event-stream')) return 'never'
+  if (types.includes(ndjson)) return 'always'
+  if (!types.includes(eventStream)) return 'never'
   if (config?.asksForEvents === undefined) throw brokenInvariant(`${url} does not say which requests ask for events.`)
   return 'when asked'
 }

@@ -1,12 +1,6 @@
 /** PostgreSQL is killed under load: what clients see meanwhile, and what is there afterwards. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/drivers/database/embedded-postgres.ts'
-import { createFakeEmbedder } from '../support/fake-embedder.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { type OwnDatabase, startOnOwnDatabase, type TestService } from '../support/service.ts'
 import { call } from '../support/service-process.ts'
 
 type Refusal = {
@@ -17,26 +11,14 @@ type Refusal = {
 }
 
 describe('a database that is killed under load', () => {
-  let folder: string
-  let postgres: EmbeddedPostgres
+  let own: OwnDatabase
   let service: TestService
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'agemem-fault-'))
-    postgres = await startEmbeddedPostgres({ dataDir: folder, logger: pino({ level: 'silent' }) })
-    const env = {
-      AGEMEM_DATABASE_URL: postgres.serviceUrl,
-      AGEMEM_DATABASE_OWNER_URL: postgres.url,
-      AGEMEM_DATABASE_BACKGROUND_URL: postgres.backgroundUrl,
-      AGEMEM_KEY_CACHE_MS: '0',
-    }
-    service = await startTestService({ env, embedder: createFakeEmbedder() })
+    own = await startOnOwnDatabase()
+    service = own.service
   }, 90_000)
-  afterAll(async () => {
-    await service?.close()
-    await postgres?.stop()
-    await rm(folder, { recursive: true, force: true })
-  }, 60_000)
+  afterAll(() => own?.close(), 60_000)
 
   const path = '/v1/agents/a/memories'
   const acknowledged: string[] = []
@@ -77,7 +59,7 @@ describe('a database that is killed under load', () => {
       const before = acknowledged.length
       await expect.poll(() => acknowledged.length).toBeGreaterThan(before + 30)
       const refusedBefore = refusals.length
-      process.kill(postgres.pid, 'SIGKILL')
+      process.kill(own.postgres.pid, 'SIGKILL')
       await expect.poll(() => refusals.length).toBeGreaterThan(refusedBefore)
       await expect.poll(readiness).toBe(200)
     }

@@ -1,41 +1,26 @@
 /** PostgreSQL stands still: it takes connections and statements and answers none. What clients see meanwhile. */
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import pino from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signalDatabase } from '../../chaos/support/cluster.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/drivers/database/embedded-postgres.ts'
-import { createFakeEmbedder } from '../support/fake-embedder.ts'
-import { startTestService, type TestService } from '../support/service.ts'
+import { type OwnDatabase, startOnOwnDatabase, type TestService } from '../support/service.ts'
 import { call } from '../support/service-process.ts'
 
 describe('a database that stands still', () => {
-  let folder: string
-  let postgres: EmbeddedPostgres
+  let own: OwnDatabase
   let service: TestService
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'agemem-standing-'))
-    postgres = await startEmbeddedPostgres({ dataDir: folder, logger: pino({ level: 'silent' }) })
-    const env = {
-      AGEMEM_DATABASE_URL: postgres.serviceUrl,
-      AGEMEM_DATABASE_OWNER_URL: postgres.url,
-      AGEMEM_DATABASE_BACKGROUND_URL: postgres.backgroundUrl,
-      AGEMEM_KEY_CACHE_MS: '0',
+    own = await startOnOwnDatabase({
       AGEMEM_REQUEST_TIMEOUT_MS: '1000',
       AGEMEM_STREAM_TIMEOUT_MS: '1000',
       // Nothing but the deadline of the request can end a wait within the test.
       AGEMEM_STATEMENT_TIMEOUT_MS: '600000',
       AGEMEM_DATABASE_CONNECT_TIMEOUT_MS: '600000',
-    }
-    service = await startTestService({ env, embedder: createFakeEmbedder() })
+    })
+    service = own.service
   }, 90_000)
   afterAll(async () => {
-    await signalDatabase(folder, 'SIGCONT', 'all')
-    await service?.close()
-    await postgres?.stop()
-    await rm(folder, { recursive: true, force: true })
+    await signalDatabase(own.folder, 'SIGCONT', 'all')
+    await own.close()
   }, 60_000)
 
   const body = { content: 'Ana is allergic to peanuts.' }
@@ -62,7 +47,7 @@ describe('a database that stands still', () => {
     expect((await call(service, '/v1/agents/a/memories', { body })).status).toBe(201)
     const stranger = { url: service.url, key: `${service.key.slice(0, -4)}AAAA` }
     expect((await call(stranger, '/v1/agents')).status).toBe(401)
-    await signalDatabase(folder, 'SIGSTOP', 'all')
+    await signalDatabase(own.folder, 'SIGSTOP', 'all')
     const answers = await Promise.all(
       [service, stranger].flatMap((who) =>
         doors.map(async ([door, path, options]) => {
@@ -72,7 +57,7 @@ describe('a database that stands still', () => {
       ),
     )
     for (const answer of answers) expect(answer).toMatchObject({ status: 503, code: 'request.deadline' })
-    await signalDatabase(folder, 'SIGCONT', 'all')
+    await signalDatabase(own.folder, 'SIGCONT', 'all')
     await expect.poll(async () => (await call(service, '/v1/agents/a')).status).toBe(200)
     expect((await call(stranger, '/v1/agents')).status).toBe(401)
   }, 120_000)
@@ -80,9 +65,9 @@ describe('a database that stands still', () => {
   it('A5: what waits in the database when it stops, its key found and its body read, is answered too', async () => {
     const path = '/v1/agents/a/memories'
     const many = Promise.all(Array.from({ length: 20 }, () => call(service, path, { body })))
-    await signalDatabase(folder, 'SIGSTOP', 'all')
+    await signalDatabase(own.folder, 'SIGSTOP', 'all')
     for (const { status } of await many) expect([201, 503]).toContain(status)
-    await signalDatabase(folder, 'SIGCONT', 'all')
+    await signalDatabase(own.folder, 'SIGCONT', 'all')
     await expect.poll(async () => (await call(service, '/v1/agents/a')).status).toBe(200)
   }, 120_000)
 })

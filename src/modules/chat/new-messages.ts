@@ -16,7 +16,7 @@
  * new or still unanswered in the session; a whole history or a last part of it is never appended twice. Each message that
  * was sent is compared once with each that is known, in a step of its own, and those that are equal share the outcome.
  */
-import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
+import { mapSteps, type Steps } from '../../shared/yielding.ts'
 import type { ContextMessage } from '../context/context-types.ts'
 import type { NewMessage } from '../context/plan-append.ts'
 import { findToolKey } from '../tool/tool-definitions.ts'
@@ -169,7 +169,3 @@ export function* newMessageSteps(
   const fresh = new Set(said.slice(said.length - newCount))
   return sent.filter((message) => (isSystem(message) ? isNewRule(message) : fresh.has(message)))
 }
-
-/** `newMessageSteps` at once. */
-export const newMessagesOf = (known: readonly KnownMessage[], sent: readonly NewMessage[]): readonly NewMessage[] =>
-  atOnce(newMessageSteps(known, sent))

@@ -1,6 +1,7 @@
 import { isStreamedBody } from '../../http/body-parsers.ts'
-import { type Exports, ndjson } from '../../http/exports.ts'
+import type { Exports } from '../../http/exports.ts'
 import { ensureValidPath, unsupportedMediaType } from '../../http/http-errors.ts'
+import { ndjson } from '../../http/media-types.ts'
 import { problemBodyOf } from '../../http/problem.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import { bodyProblems, problems, withHeaders } from '../../http/route-schemas.ts'

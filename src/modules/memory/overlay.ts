@@ -5,7 +5,7 @@
  */
 import type { IndexAnswer, IndexFilter, IndexHit, IndexPoint, SparseVector } from '../../ports/vector-index.ts'
 import { cosineOf } from '../../shared/cosine.ts'
-import { atOnce, mapSteps, type Steps } from '../../shared/yielding.ts'
+import { mapSteps, type Steps } from '../../shared/yielding.ts'
 
 export type Overlay = {
   /** Memories that the index does not hold, or holds as they no longer are. */
@@ -72,7 +72,3 @@ export function* overlaidSteps(answer: IndexAnswer, overlay: Overlay, query: Ove
     ),
   }
 }
-
-/** `overlaidSteps` at once. */
-export const layOver = (answer: IndexAnswer, overlay: Overlay, query: OverlaidQuery): IndexAnswer =>
-  atOnce(overlaidSteps(answer, overlay, query))

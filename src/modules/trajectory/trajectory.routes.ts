@@ -1,5 +1,6 @@
 import { type Static, Type } from 'typebox'
-import { type Exports, ndjson } from '../../http/exports.ts'
+import type { Exports } from '../../http/exports.ts'
+import { ndjson } from '../../http/media-types.ts'
 import { type App, callerOf, tenantAccess } from '../../http/route.ts'
 import {
   bodyProblems,

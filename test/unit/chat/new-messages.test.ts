@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type KnownMessage, newMessagesOf, seenByClient } from '../../../src/modules/chat/new-messages.ts'
+import { type KnownMessage, newMessageSteps, seenByClient } from '../../../src/modules/chat/new-messages.ts'
 import type { NewMessage } from '../../../src/modules/context/plan-append.ts'
+import { atOnce } from '../../../src/shared/yielding.ts'
+
+const newMessagesOf = (...given: Parameters<typeof newMessageSteps>) => atOnce(newMessageSteps(...given))
 
 type Said = { readonly role: 'user' | 'assistant'; readonly content: string }
 

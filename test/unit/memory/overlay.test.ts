@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { searchExactly } from '../../../src/drivers/vector-index/exact-search.ts'
 import { createExactSpace } from '../../../src/drivers/vector-index/exact-space.ts'
-import { emptyOverlay, layOver, termCountSteps } from '../../../src/modules/memory/overlay.ts'
+import { emptyOverlay, overlaidSteps, termCountSteps } from '../../../src/modules/memory/overlay.ts'
 import type { IndexAnswer } from '../../../src/ports/vector-index.ts'
 import { atOnce } from '../../../src/shared/yielding.ts'
 import {
@@ -16,6 +16,8 @@ import {
   sparseOf,
   vectorOf,
 } from '../../contract/vector-index.data.ts'
+
+const layOver = (...given: Parameters<typeof overlaidSteps>) => atOnce(overlaidSteps(...given))
 
 const nothing: IndexAnswer = { dense: [], sparse: [] }
 const outdated = (...at: readonly number[]) => new Set(at.map(memoryIdAt))

@@ -1,0 +1,2 @@
+export const ndjson = 'application/x-ndjson'
+export const eventStream = 'text/event-stream'
