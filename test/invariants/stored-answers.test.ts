@@ -53,7 +53,9 @@ describe('stored answers', () => {
       const once = claimed('add')
       const { memoryId } = await add('kept', 'canary-first', once)
       const change = { content: 'canary-second' }
-      await modules.memories.update(caller, { agentId: 'kept', memoryId, expected: '*', change })
+      const update = () =>
+        modules.memories.update(claimed('update'), { agentId: 'kept', memoryId, expected: '*', change })
+      expect(await update()).toEqual(await update())
       const target = { agentId: 'kept', memoryId, version: 1, expected: '*' as const }
       await modules.memories.revert(claimed('revert'), target)
       const batch = { agentId: 'kept', memories: [{ content: 'canary-third' }, { content: 'stays' }] }
@@ -64,6 +66,7 @@ describe('stored answers', () => {
       await remove('kept', third.memory.memoryId)
       expect(await tablesWith('canary-')).toEqual([])
       await expect(add('kept', 'canary-first', once)).rejects.toMatchObject(gone)
+      await expect(update()).rejects.toMatchObject(gone)
       await expect(modules.memories.revert(claimed('revert'), target)).rejects.toMatchObject(gone)
       await expect(modules.memories.addMany(claimed('batch'), batch)).rejects.toMatchObject(gone)
       expect((await modules.agents.get(caller, 'kept')).memoryCount).toBe(1)
